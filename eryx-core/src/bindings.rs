@@ -35,6 +35,6 @@ wasmtime::component::bindgen!({
         "eryx:host/functions.call": crate::functions::Call,
     },
     trappable_error_type: {
-        "eryx:net/types.error" => crate::failure::Failure<eryx_net_host::NetError>,
+        "eryx:net/types.error" => crate::trappable_error::TrappableError<eryx_net_host::NetError>,
     },
 });

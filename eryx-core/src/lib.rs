@@ -9,7 +9,6 @@ mod environment;
 mod error;
 mod execution_timeout;
 mod factory;
-mod failure;
 mod files;
 mod functions;
 mod host_resource;
@@ -50,6 +49,7 @@ mod template;
 mod test_watchdog;
 mod thread;
 mod time_slice;
+mod trappable_error;
 mod value;
 
 pub use cancel::CancelHandle;

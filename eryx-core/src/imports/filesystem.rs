@@ -19,7 +19,6 @@ use wasmtime_wasi::p2::bindings::clocks::wall_clock::Datetime;
 use wasmtime_wasi::p2::bindings::io::error::Error as StreamError;
 use wasmtime_wasi::p2::{DynInputStream, DynOutputStream};
 
-use crate::failure::Failure as HostFailure;
 use crate::files::StandardStream;
 use crate::imports::filesystem::bindings::wasi::filesystem::types::{
     Advice, DescriptorFlags, DescriptorStat, DescriptorType, DirectoryEntry, ErrorCode, Host,
@@ -31,12 +30,14 @@ use crate::imports::filesystem::descriptor::Descriptor;
 use crate::imports::filesystem::stream::{ReadStream, WriteStream};
 use crate::store_state::StoreState;
 use crate::thread;
+use crate::trappable_error::TrappableError;
 
-type Failure = HostFailure<eryx_files::Error>;
+/// How a function of `wasi:filesystem` fails.
+type FsError = TrappableError<eryx_files::Error>;
 
 impl StoreState {
     /// Gives the guest a handle for an open file or directory.
-    fn hold(&mut self, id: eryx_files::Descriptor) -> Result<Resource<Descriptor>, Failure> {
+    fn hold(&mut self, id: eryx_files::Descriptor) -> Result<Resource<Descriptor>, FsError> {
         self.table.push(Descriptor::new(id)).map_err(|error| {
             // It was opened before, so it can be closed.
             let _ = self.files.lock().close(id);
@@ -49,7 +50,7 @@ impl StoreState {
         &mut self,
         handle: &Resource<Descriptor>,
         call: impl FnOnce(&mut FileSystem, eryx_files::Descriptor) -> Result<R, eryx_files::Error>,
-    ) -> Result<R, Failure> {
+    ) -> Result<R, FsError> {
         let id = self.table.get(handle)?.id;
         Ok(call(&mut self.files.lock(), id)?)
     }
@@ -63,7 +64,7 @@ impl StoreState {
         &self,
         handle: &Resource<Descriptor>,
         allows: fn(&Access) -> bool,
-    ) -> Result<Option<StandardStream>, Failure> {
+    ) -> Result<Option<StandardStream>, FsError> {
         let id = self.table.get(handle)?.id;
         let files = self.files.lock();
         let stream = files.device(id)?.and_then(StandardStream::of);
@@ -81,7 +82,7 @@ impl StoreState {
         follow: bool,
         path: &str,
         reads: bool,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), FsError> {
         let id = self.table.get(handle)?.id;
         let unloaded = self.files.lock().unloaded_at(id, follow, path, reads);
         let Some(content) = unloaded else {
@@ -93,7 +94,7 @@ impl StoreState {
         // The function is the embedder's: a panic is a failure of the content.
         let load = move || panic::catch_unwind(AssertUnwindSafe(|| content.load().map(drop)));
         let loaded = thread::run(load).await;
-        let loaded = loaded.map_err(|missing| HostFailure::Trap(missing.into()))?;
+        let loaded = loaded.map_err(|missing| TrappableError::Trap(missing.into()))?;
         Ok(loaded.unwrap_or(Err(eryx_files::Error::Io))?)
     }
 
@@ -102,7 +103,7 @@ impl StoreState {
         &mut self,
         handle: &Resource<Descriptor>,
         offset: Option<u64>,
-    ) -> Result<Resource<DynOutputStream>, Failure> {
+    ) -> Result<Resource<DynOutputStream>, FsError> {
         if let Some(stream) = self.standard_stream(handle, |access| access.write)? {
             let StandardStream::Output(kind) = stream else {
                 return Err(eryx_files::Error::BadDescriptor.into());
@@ -184,19 +185,19 @@ impl preopens::Host for StoreState {
     fn get_directories(&mut self) -> wasmtime::Result<Vec<(Resource<Descriptor>, String)>> {
         let root = self.files.lock().open_root();
         match root
-            .map_err(HostFailure::Guest)
+            .map_err(TrappableError::Guest)
             .and_then(|id| self.hold(id))
         {
             Ok(root) => Ok(vec![(root, "/".to_owned())]),
             // This function has no error for the guest; the image's libc calls it only once.
-            Err(HostFailure::Guest(error)) => Err(ErrorCode::from(error).into()),
-            Err(HostFailure::Trap(error)) => Err(error),
+            Err(TrappableError::Guest(error)) => Err(ErrorCode::from(error).into()),
+            Err(TrappableError::Trap(error)) => Err(error),
         }
     }
 }
 
 impl Host for StoreState {
-    fn convert_error_code(&mut self, failure: Failure) -> wasmtime::Result<ErrorCode> {
+    fn convert_error_code(&mut self, failure: FsError) -> wasmtime::Result<ErrorCode> {
         failure.into_guest_error().map(ErrorCode::from)
     }
 
@@ -215,7 +216,7 @@ impl HostDescriptor for StoreState {
         &mut self,
         handle: Resource<Descriptor>,
         offset: u64,
-    ) -> Result<Resource<DynInputStream>, Failure> {
+    ) -> Result<Resource<DynInputStream>, FsError> {
         if let Some(stream) = self.standard_stream(&handle, |access| access.read)? {
             if stream != StandardStream::Input {
                 return Err(eryx_files::Error::BadDescriptor.into());
@@ -237,14 +238,14 @@ impl HostDescriptor for StoreState {
         &mut self,
         handle: Resource<Descriptor>,
         offset: u64,
-    ) -> Result<Resource<DynOutputStream>, Failure> {
+    ) -> Result<Resource<DynOutputStream>, FsError> {
         self.write_stream(&handle, Some(offset))
     }
 
     fn append_via_stream(
         &mut self,
         handle: Resource<Descriptor>,
-    ) -> Result<Resource<DynOutputStream>, Failure> {
+    ) -> Result<Resource<DynOutputStream>, FsError> {
         self.write_stream(&handle, None)
     }
 
@@ -254,15 +255,15 @@ impl HostDescriptor for StoreState {
         _: u64,
         _: u64,
         _: Advice,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), FsError> {
         self.with_file(&handle, |files, file| files.stat(file).map(|_| ()))
     }
 
-    fn sync_data(&mut self, handle: Resource<Descriptor>) -> Result<(), Failure> {
+    fn sync_data(&mut self, handle: Resource<Descriptor>) -> Result<(), FsError> {
         self.sync(handle)
     }
 
-    fn get_flags(&mut self, handle: Resource<Descriptor>) -> Result<DescriptorFlags, Failure> {
+    fn get_flags(&mut self, handle: Resource<Descriptor>) -> Result<DescriptorFlags, FsError> {
         let access = self.with_file(&handle, |files, file| files.access(file))?;
         let mut flags = DescriptorFlags::empty();
         if access.read {
@@ -274,12 +275,12 @@ impl HostDescriptor for StoreState {
         Ok(flags)
     }
 
-    fn get_type(&mut self, handle: Resource<Descriptor>) -> Result<DescriptorType, Failure> {
+    fn get_type(&mut self, handle: Resource<Descriptor>) -> Result<DescriptorType, FsError> {
         let stat = self.with_file(&handle, |files, file| files.stat(file))?;
         Ok(descriptor_type(stat.file_type))
     }
 
-    fn set_size(&mut self, handle: Resource<Descriptor>, size: u64) -> Result<(), Failure> {
+    fn set_size(&mut self, handle: Resource<Descriptor>, size: u64) -> Result<(), FsError> {
         self.with_file(&handle, |files, file| files.set_size(file, size))
     }
 
@@ -288,7 +289,7 @@ impl HostDescriptor for StoreState {
         handle: Resource<Descriptor>,
         accessed: NewTimestamp,
         modified: NewTimestamp,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), FsError> {
         self.with_file(&handle, |files, file| {
             files.set_times(file, new_time(accessed)?, new_time(modified)?)
         })
@@ -299,7 +300,7 @@ impl HostDescriptor for StoreState {
         handle: Resource<Descriptor>,
         length: u64,
         offset: u64,
-    ) -> Result<(Vec<u8>, bool), Failure> {
+    ) -> Result<(Vec<u8>, bool), FsError> {
         self.with_file(&handle, |files, file| {
             let bytes = files.read(file, offset, length)?;
             let end = offset.saturating_add(bytes.len() as u64);
@@ -318,7 +319,7 @@ impl HostDescriptor for StoreState {
         handle: Resource<Descriptor>,
         buffer: Vec<u8>,
         offset: u64,
-    ) -> Result<u64, Failure> {
+    ) -> Result<u64, FsError> {
         self.with_file(&handle, |files, file| {
             let written = files.write(file, offset, &buffer)?;
             Ok(written as u64)
@@ -328,7 +329,7 @@ impl HostDescriptor for StoreState {
     fn read_directory(
         &mut self,
         handle: Resource<Descriptor>,
-    ) -> Result<Resource<Listing>, Failure> {
+    ) -> Result<Resource<Listing>, FsError> {
         let listing = self.with_file(&handle, |files, file| files.list(file))?;
         self.table.push(listing).map_err(|error| {
             // It was opened before, so it can be closed.
@@ -337,7 +338,7 @@ impl HostDescriptor for StoreState {
         })
     }
 
-    fn sync(&mut self, handle: Resource<Descriptor>) -> Result<(), Failure> {
+    fn sync(&mut self, handle: Resource<Descriptor>) -> Result<(), FsError> {
         self.with_file(&handle, |files, file| files.stat(file).map(|_| ()))
     }
 
@@ -345,13 +346,13 @@ impl HostDescriptor for StoreState {
         &mut self,
         handle: Resource<Descriptor>,
         path: String,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), FsError> {
         self.with_file(&handle, |files, file| {
             files.create_directory_at(file, &path)
         })
     }
 
-    fn stat(&mut self, handle: Resource<Descriptor>) -> Result<DescriptorStat, Failure> {
+    fn stat(&mut self, handle: Resource<Descriptor>) -> Result<DescriptorStat, FsError> {
         let stat = self.with_file(&handle, |files, file| files.stat(file))?;
         Ok(descriptor_stat(&stat))
     }
@@ -361,7 +362,7 @@ impl HostDescriptor for StoreState {
         handle: Resource<Descriptor>,
         flags: PathFlags,
         path: String,
-    ) -> Result<DescriptorStat, Failure> {
+    ) -> Result<DescriptorStat, FsError> {
         self.load(&handle, follow(flags), &path, false).await?;
         let stat = self.with_file(&handle, |files, file| {
             files.stat_at(file, follow(flags), &path)
@@ -376,7 +377,7 @@ impl HostDescriptor for StoreState {
         path: String,
         accessed: NewTimestamp,
         modified: NewTimestamp,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), FsError> {
         self.with_file(&handle, |files, file| {
             let (accessed, modified) = (new_time(accessed)?, new_time(modified)?);
             files.set_times_at(file, follow(flags), &path, accessed, modified)
@@ -390,7 +391,7 @@ impl HostDescriptor for StoreState {
         old_path: String,
         new: Resource<Descriptor>,
         new_path: String,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), FsError> {
         let new = self.table.get(&new)?.id;
         self.with_file(&old, |files, old| {
             files.link_at(old, follow(flags), &old_path, new, &new_path)
@@ -404,7 +405,7 @@ impl HostDescriptor for StoreState {
         path: String,
         flags: OpenFlags,
         access: DescriptorFlags,
-    ) -> Result<Resource<Descriptor>, Failure> {
+    ) -> Result<Resource<Descriptor>, FsError> {
         let flags = Open {
             follow: follow(path_flags),
             create: flags.contains(OpenFlags::CREATE),
@@ -425,7 +426,7 @@ impl HostDescriptor for StoreState {
         &mut self,
         handle: Resource<Descriptor>,
         path: String,
-    ) -> Result<String, Failure> {
+    ) -> Result<String, FsError> {
         self.with_file(&handle, |files, file| files.readlink_at(file, &path))
     }
 
@@ -433,7 +434,7 @@ impl HostDescriptor for StoreState {
         &mut self,
         handle: Resource<Descriptor>,
         path: String,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), FsError> {
         self.with_file(&handle, |files, file| {
             files.remove_directory_at(file, &path)
         })
@@ -445,7 +446,7 @@ impl HostDescriptor for StoreState {
         old_path: String,
         new: Resource<Descriptor>,
         new_path: String,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), FsError> {
         let new = self.table.get(&new)?.id;
         self.with_file(&old, |files, old| {
             files.rename_at(old, &old_path, new, &new_path)
@@ -457,7 +458,7 @@ impl HostDescriptor for StoreState {
         handle: Resource<Descriptor>,
         target: String,
         path: String,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), FsError> {
         self.with_file(&handle, |files, file| {
             files.symlink_at(&target, file, &path)
         })
@@ -467,7 +468,7 @@ impl HostDescriptor for StoreState {
         &mut self,
         handle: Resource<Descriptor>,
         path: String,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), FsError> {
         self.with_file(&handle, |files, file| files.unlink_file_at(file, &path))
     }
 
@@ -488,7 +489,7 @@ impl HostDescriptor for StoreState {
     fn metadata_hash(
         &mut self,
         handle: Resource<Descriptor>,
-    ) -> Result<MetadataHashValue, Failure> {
+    ) -> Result<MetadataHashValue, FsError> {
         let stat = self.with_file(&handle, |files, file| files.stat(file))?;
         Ok(metadata_hash(&stat))
     }
@@ -498,7 +499,7 @@ impl HostDescriptor for StoreState {
         handle: Resource<Descriptor>,
         flags: PathFlags,
         path: String,
-    ) -> Result<MetadataHashValue, Failure> {
+    ) -> Result<MetadataHashValue, FsError> {
         // Pitfall: the image's libc asks for the file that stat(2) finds, but never has links
         // followed here. A link would have another inode number than its target, and
         // `shutil.copyfile`, which compares them, would empty a file that it copies to itself.
@@ -519,7 +520,7 @@ impl HostDirectoryEntryStream for StoreState {
     fn read_directory_entry(
         &mut self,
         stream: Resource<Listing>,
-    ) -> Result<Option<DirectoryEntry>, Failure> {
+    ) -> Result<Option<DirectoryEntry>, FsError> {
         let listing = *self.table.get(&stream)?;
         let entry = self.files.lock().next_entry(listing)?;
         Ok(entry.map(|(name, file_type)| DirectoryEntry {

@@ -11,8 +11,8 @@ use eryx_net_host::NetError;
 use wasmtime::component::{HasSelf, Linker};
 
 use crate::bindings::eryx::net;
-use crate::failure::{Failure, TableFull};
 use crate::store_state::StoreState;
+use crate::trappable_error::{TableFull, TrappableError};
 
 impl TableFull for NetError {
     fn table_full() -> Self {
@@ -23,7 +23,10 @@ impl TableFull for NetError {
 }
 
 impl net::types::Host for StoreState {
-    fn convert_error(&mut self, failure: Failure<NetError>) -> wasmtime::Result<net::types::Error> {
+    fn convert_error(
+        &mut self,
+        failure: TrappableError<NetError>,
+    ) -> wasmtime::Result<net::types::Error> {
         failure.into_guest_error().map(convert::error)
     }
 }

@@ -20,6 +20,6 @@ wasmtime::component::bindgen!({
         "wasi:filesystem/types.directory-entry-stream": eryx_files::Listing,
     },
     trappable_error_type: {
-        "wasi:filesystem/types.error-code" => crate::failure::Failure<eryx_files::Error>,
+        "wasi:filesystem/types.error-code" => crate::trappable_error::TrappableError<eryx_files::Error>,
     },
 });

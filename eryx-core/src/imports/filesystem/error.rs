@@ -2,8 +2,8 @@
 
 use eryx_files::Error;
 
-use crate::failure::TableFull;
 use crate::imports::filesystem::bindings::wasi::filesystem::types::ErrorCode;
+use crate::trappable_error::TableFull;
 
 impl TableFull for Error {
     fn table_full() -> Self {

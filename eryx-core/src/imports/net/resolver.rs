@@ -4,9 +4,9 @@ use eryx_net_host::{Lookup, NetError};
 use wasmtime::component::Resource;
 
 use crate::bindings::eryx::net::resolver::{Duration, Family, Host, HostLookup};
-use crate::failure::Failure;
 use crate::imports::net::convert;
 use crate::store_state::StoreState;
+use crate::trappable_error::TrappableError;
 
 impl Host for StoreState {
     async fn resolve(
@@ -14,7 +14,7 @@ impl Host for StoreState {
         name: String,
         port: Option<u16>,
         family: Family,
-    ) -> Result<String, Failure<NetError>> {
+    ) -> Result<String, TrappableError<NetError>> {
         let mut lookup = self.network.lookup(&name, port, convert::family(family))?;
         let addresses = lookup.finish(None).await?;
         let addresses: Vec<_> = addresses.iter().map(ToString::to_string).collect();
@@ -28,7 +28,7 @@ impl HostLookup for StoreState {
         name: String,
         port: Option<u16>,
         family: Family,
-    ) -> Result<Resource<Lookup>, Failure<NetError>> {
+    ) -> Result<Resource<Lookup>, TrappableError<NetError>> {
         let lookup = self.network.lookup(&name, port, convert::family(family))?;
         Ok(self.table.push(lookup)?)
     }
@@ -37,7 +37,7 @@ impl HostLookup for StoreState {
         &mut self,
         lookup: Resource<Lookup>,
         timeout: Option<Duration>,
-    ) -> Result<Vec<String>, Failure<NetError>> {
+    ) -> Result<Vec<String>, TrappableError<NetError>> {
         let lookup = self.table.get_mut(&lookup)?;
         let addresses = lookup.finish(convert::timeout(timeout)).await?;
         Ok(addresses.iter().map(ToString::to_string).collect())

@@ -7,9 +7,9 @@ use crate::bindings::eryx::net::tcp::{
     ClientConfig, ConnectionStatus, Duration, Endpoint, Host, HostConnection, Info,
     KeepaliveOption, ShutdownType,
 };
-use crate::failure::Failure;
 use crate::imports::net::convert;
 use crate::store_state::StoreState;
+use crate::trappable_error::TrappableError;
 
 impl Host for StoreState {}
 
@@ -18,7 +18,7 @@ impl HostConnection for StoreState {
         &mut self,
         host: String,
         port: u16,
-    ) -> Result<Resource<Connection>, Failure<NetError>> {
+    ) -> Result<Resource<Connection>, TrappableError<NetError>> {
         let connection = self.network.connect(&host, port)?;
         Ok(self.table.push(connection)?)
     }
@@ -27,7 +27,7 @@ impl HostConnection for StoreState {
         &mut self,
         connection: Resource<Connection>,
         timeout: Option<Duration>,
-    ) -> Result<(), Failure<NetError>> {
+    ) -> Result<(), TrappableError<NetError>> {
         let connection = self.table.get_mut(&connection)?;
         Ok(connection.finish_connect(convert::timeout(timeout)).await?)
     }
@@ -37,7 +37,7 @@ impl HostConnection for StoreState {
         connection: Resource<Connection>,
         max: u32,
         timeout: Option<Duration>,
-    ) -> Result<Vec<u8>, Failure<NetError>> {
+    ) -> Result<Vec<u8>, TrappableError<NetError>> {
         let connection = self.table.get_mut(&connection)?;
         Ok(connection
             .read(convert::to_usize(max), convert::timeout(timeout))
@@ -49,7 +49,7 @@ impl HostConnection for StoreState {
         connection: Resource<Connection>,
         data: Vec<u8>,
         timeout: Option<Duration>,
-    ) -> Result<u32, Failure<NetError>> {
+    ) -> Result<u32, TrappableError<NetError>> {
         let connection = self.table.get_mut(&connection)?;
         let written = connection.write(&data, convert::timeout(timeout)).await?;
         Ok(convert::to_u32(written))
@@ -59,7 +59,7 @@ impl HostConnection for StoreState {
         &mut self,
         connection: Resource<Connection>,
         how: ShutdownType,
-    ) -> Result<(), Failure<NetError>> {
+    ) -> Result<(), TrappableError<NetError>> {
         Ok(self
             .table
             .get_mut(&connection)?
@@ -69,7 +69,7 @@ impl HostConnection for StoreState {
     fn local_endpoint(
         &mut self,
         connection: Resource<Connection>,
-    ) -> Result<Endpoint, Failure<NetError>> {
+    ) -> Result<Endpoint, TrappableError<NetError>> {
         Ok(convert::endpoint(
             self.table.get(&connection)?.local_endpoint()?,
         ))
@@ -78,7 +78,7 @@ impl HostConnection for StoreState {
     fn peer_endpoint(
         &mut self,
         connection: Resource<Connection>,
-    ) -> Result<Endpoint, Failure<NetError>> {
+    ) -> Result<Endpoint, TrappableError<NetError>> {
         Ok(convert::endpoint(
             self.table.get(&connection)?.peer_endpoint()?,
         ))
@@ -88,7 +88,7 @@ impl HostConnection for StoreState {
         &mut self,
         connection: Resource<Connection>,
         enabled: bool,
-    ) -> Result<(), Failure<NetError>> {
+    ) -> Result<(), TrappableError<NetError>> {
         Ok(self.table.get_mut(&connection)?.set_no_delay(enabled)?)
     }
 
@@ -96,7 +96,7 @@ impl HostConnection for StoreState {
         &mut self,
         connection: Resource<Connection>,
         enabled: bool,
-    ) -> Result<(), Failure<NetError>> {
+    ) -> Result<(), TrappableError<NetError>> {
         Ok(self.table.get_mut(&connection)?.set_keep_alive(enabled)?)
     }
 
@@ -105,7 +105,7 @@ impl HostConnection for StoreState {
         connection: Resource<Connection>,
         option: KeepaliveOption,
         value: u32,
-    ) -> Result<(), Failure<NetError>> {
+    ) -> Result<(), TrappableError<NetError>> {
         let option = convert::keepalive_option(option, value);
         Ok(self
             .table
@@ -117,7 +117,7 @@ impl HostConnection for StoreState {
         &mut self,
         connection: Resource<Connection>,
         milliseconds: u32,
-    ) -> Result<(), Failure<NetError>> {
+    ) -> Result<(), TrappableError<NetError>> {
         let connection = self.table.get(&connection)?;
         Ok(connection.set_user_timeout(milliseconds)?)
     }
@@ -126,7 +126,7 @@ impl HostConnection for StoreState {
         &mut self,
         connection: Resource<Connection>,
         enabled: bool,
-    ) -> Result<(), Failure<NetError>> {
+    ) -> Result<(), TrappableError<NetError>> {
         let connection = self.table.get_mut(&connection)?;
         Ok(connection.set_reset_on_close(enabled)?)
     }
@@ -135,7 +135,10 @@ impl HostConnection for StoreState {
         Ok(convert::status(self.table.get(&connection)?.status()))
     }
 
-    fn take_error(&mut self, connection: Resource<Connection>) -> Result<(), Failure<NetError>> {
+    fn take_error(
+        &mut self,
+        connection: Resource<Connection>,
+    ) -> Result<(), TrappableError<NetError>> {
         Ok(self.table.get_mut(&connection)?.take_error()?)
     }
 
@@ -144,7 +147,7 @@ impl HostConnection for StoreState {
         connection: Resource<Connection>,
         config: ClientConfig,
         timeout: Option<Duration>,
-    ) -> Result<(), Failure<NetError>> {
+    ) -> Result<(), TrappableError<NetError>> {
         let settings = convert::client_settings(config)?;
         let connection = self.table.get_mut(&connection)?;
         Ok(connection
@@ -156,7 +159,7 @@ impl HostConnection for StoreState {
         &mut self,
         connection: Resource<Connection>,
         timeout: Option<Duration>,
-    ) -> Result<(), Failure<NetError>> {
+    ) -> Result<(), TrappableError<NetError>> {
         let connection = self.table.get_mut(&connection)?;
         Ok(connection.end_tls(convert::timeout(timeout)).await?)
     }

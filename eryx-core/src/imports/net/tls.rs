@@ -6,17 +6,17 @@ use eryx_net_host::{NetError, TlsSession, tls};
 use wasmtime::component::Resource;
 
 use crate::bindings::eryx::net::tls::{ClientConfig, Host, HostSession, Info};
-use crate::failure::Failure;
 use crate::imports::net::convert;
 use crate::store_state::StoreState;
 use crate::thread;
+use crate::trappable_error::TrappableError;
 
 impl Host for StoreState {
     async fn decrypt_key(
         &mut self,
         key: String,
         password: String,
-    ) -> Result<Vec<u8>, Failure<NetError>> {
+    ) -> Result<Vec<u8>, TrappableError<NetError>> {
         let (key, password) = convert::encrypted_key(&key, &password)?;
         // Decryption is CPU-bound, so it runs on a thread of its own. A cancelled caller leaves at
         // most one such thread behind.
@@ -30,7 +30,7 @@ impl Host for StoreState {
 }
 
 /// Maps `Pending` to `WouldBlock`: the guest polls.
-fn ready<T>(poll: Poll<Result<T, NetError>>) -> Result<T, Failure<NetError>> {
+fn ready<T>(poll: Poll<Result<T, NetError>>) -> Result<T, TrappableError<NetError>> {
     match poll {
         Poll::Ready(result) => Ok(result?),
         Poll::Pending => Err(NetError::WouldBlock.into()),
@@ -38,7 +38,10 @@ fn ready<T>(poll: Poll<Result<T, NetError>>) -> Result<T, Failure<NetError>> {
 }
 
 impl HostSession for StoreState {
-    fn client(&mut self, config: ClientConfig) -> Result<Resource<TlsSession>, Failure<NetError>> {
+    fn client(
+        &mut self,
+        config: ClientConfig,
+    ) -> Result<Resource<TlsSession>, TrappableError<NetError>> {
         let session = self
             .network
             .tls_session(&convert::client_settings(config)?)?;
@@ -49,7 +52,7 @@ impl HostSession for StoreState {
         &mut self,
         session: Resource<TlsSession>,
         ciphertext: Vec<u8>,
-    ) -> Result<u32, Failure<NetError>> {
+    ) -> Result<u32, TrappableError<NetError>> {
         let session = self.table.get_mut(&session)?;
         Ok(convert::to_u32(session.feed(&ciphertext)?))
     }
@@ -63,7 +66,7 @@ impl HostSession for StoreState {
         Ok(self.table.get_mut(&session)?.take(convert::to_usize(max)))
     }
 
-    fn handshake(&mut self, session: Resource<TlsSession>) -> Result<(), Failure<NetError>> {
+    fn handshake(&mut self, session: Resource<TlsSession>) -> Result<(), TrappableError<NetError>> {
         ready(self.table.get_mut(&session)?.handshake())
     }
 
@@ -71,7 +74,7 @@ impl HostSession for StoreState {
         &mut self,
         session: Resource<TlsSession>,
         max: u32,
-    ) -> Result<Vec<u8>, Failure<NetError>> {
+    ) -> Result<Vec<u8>, TrappableError<NetError>> {
         ready(self.table.get_mut(&session)?.read(convert::to_usize(max)))
     }
 
@@ -79,7 +82,7 @@ impl HostSession for StoreState {
         &mut self,
         session: Resource<TlsSession>,
         plaintext: Vec<u8>,
-    ) -> Result<u32, Failure<NetError>> {
+    ) -> Result<u32, TrappableError<NetError>> {
         let session = self.table.get_mut(&session)?;
         Ok(convert::to_u32(session.write(&plaintext).await?))
     }
@@ -88,7 +91,7 @@ impl HostSession for StoreState {
         Ok(convert::to_u32(self.table.get(&session)?.pending()))
     }
 
-    fn close(&mut self, session: Resource<TlsSession>) -> Result<(), Failure<NetError>> {
+    fn close(&mut self, session: Resource<TlsSession>) -> Result<(), TrappableError<NetError>> {
         ready(self.table.get_mut(&session)?.close())
     }
 

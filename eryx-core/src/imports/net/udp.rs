@@ -4,19 +4,19 @@ use eryx_net_host::{NetError, UdpSocket};
 use wasmtime::component::Resource;
 
 use crate::bindings::eryx::net::udp::{Datagram, Duration, Endpoint, Family, Host, HostSocket};
-use crate::failure::Failure;
 use crate::imports::net::convert;
 use crate::store_state::StoreState;
+use crate::trappable_error::TrappableError;
 
 impl Host for StoreState {}
 
 impl HostSocket for StoreState {
-    fn open(&mut self, family: Family) -> Result<Resource<UdpSocket>, Failure<NetError>> {
+    fn open(&mut self, family: Family) -> Result<Resource<UdpSocket>, TrappableError<NetError>> {
         let socket = self.network.udp_socket(convert::udp_family(family))?;
         Ok(self.table.push(socket)?)
     }
 
-    fn bind(&mut self, socket: Resource<UdpSocket>) -> Result<Endpoint, Failure<NetError>> {
+    fn bind(&mut self, socket: Resource<UdpSocket>) -> Result<Endpoint, TrappableError<NetError>> {
         Ok(convert::endpoint(self.table.get_mut(&socket)?.bind()?))
     }
 
@@ -25,7 +25,7 @@ impl HostSocket for StoreState {
         socket: Resource<UdpSocket>,
         host: String,
         port: u16,
-    ) -> Result<(), Failure<NetError>> {
+    ) -> Result<(), TrappableError<NetError>> {
         Ok(self.table.get_mut(&socket)?.connect(&host, port)?)
     }
 
@@ -34,7 +34,7 @@ impl HostSocket for StoreState {
         socket: Resource<UdpSocket>,
         data: Vec<u8>,
         timeout: Option<Duration>,
-    ) -> Result<(), Failure<NetError>> {
+    ) -> Result<(), TrappableError<NetError>> {
         let socket = self.table.get_mut(&socket)?;
         Ok(socket.send(&data, convert::timeout(timeout)).await?)
     }
@@ -46,7 +46,7 @@ impl HostSocket for StoreState {
         host: String,
         port: u16,
         timeout: Option<Duration>,
-    ) -> Result<(), Failure<NetError>> {
+    ) -> Result<(), TrappableError<NetError>> {
         let socket = self.table.get_mut(&socket)?;
         let timeout = convert::timeout(timeout);
         Ok(socket.send_to(&data, &host, port, timeout).await?)
@@ -57,7 +57,7 @@ impl HostSocket for StoreState {
         socket: Resource<UdpSocket>,
         max: u32,
         timeout: Option<Duration>,
-    ) -> Result<Datagram, Failure<NetError>> {
+    ) -> Result<Datagram, TrappableError<NetError>> {
         let socket = self.table.get_mut(&socket)?;
         let datagram = socket
             .receive(convert::to_usize(max), convert::timeout(timeout))
@@ -68,7 +68,7 @@ impl HostSocket for StoreState {
     fn local_endpoint(
         &mut self,
         socket: Resource<UdpSocket>,
-    ) -> Result<Endpoint, Failure<NetError>> {
+    ) -> Result<Endpoint, TrappableError<NetError>> {
         Ok(convert::endpoint(
             self.table.get(&socket)?.local_endpoint()?,
         ))
@@ -77,11 +77,11 @@ impl HostSocket for StoreState {
     fn peer_endpoint(
         &mut self,
         socket: Resource<UdpSocket>,
-    ) -> Result<Endpoint, Failure<NetError>> {
+    ) -> Result<Endpoint, TrappableError<NetError>> {
         Ok(convert::endpoint(self.table.get(&socket)?.peer_endpoint()?))
     }
 
-    fn take_error(&mut self, socket: Resource<UdpSocket>) -> Result<(), Failure<NetError>> {
+    fn take_error(&mut self, socket: Resource<UdpSocket>) -> Result<(), TrappableError<NetError>> {
         Ok(self.table.get_mut(&socket)?.take_error()?)
     }
 

@@ -1,18 +1,18 @@
-//! The failure of a host function: an error for the guest, or a trap.
+//! The error of a host function: one for the guest, or a trap.
 
 use wasmtime::component::ResourceTableError;
 
 /// How a host function fails. Two types keep the cases apart, so that `?` always takes the right
 /// one.
 #[derive(Debug)]
-pub(crate) enum Failure<E> {
+pub(crate) enum TrappableError<E> {
     /// The guest program gets this error and can handle it.
     Guest(E),
     /// The guest ends: it used a handle it does not own, for example.
     Trap(wasmtime::Error),
 }
 
-impl<E> Failure<E> {
+impl<E> TrappableError<E> {
     /// Returns the error for the guest.
     ///
     /// # Errors
@@ -26,13 +26,13 @@ impl<E> Failure<E> {
     }
 }
 
-impl<E> From<E> for Failure<E> {
+impl<E> From<E> for TrappableError<E> {
     fn from(error: E) -> Self {
         Self::Guest(error)
     }
 }
 
-impl<E: TableFull> From<ResourceTableError> for Failure<E> {
+impl<E: TableFull> From<ResourceTableError> for TrappableError<E> {
     fn from(error: ResourceTableError) -> Self {
         match error {
             ResourceTableError::Full => Self::Guest(E::table_full()),
