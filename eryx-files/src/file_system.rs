@@ -12,8 +12,8 @@ use crate::limits::Limits;
 use crate::mount::Mounts;
 use crate::node::NodeId;
 use crate::open_file_table::{Descriptor, OpenFile, OpenFileTable, Opened};
-use crate::place::{MountedPlace, Place};
 use crate::resolve::{Follow, Found, Last, Object, Resolver};
+use crate::resolved_directory::{MountedPath, ResolvedDirectory};
 use crate::snapshot::Snapshot;
 use crate::source::Deferred;
 use crate::stat::{FileType, Stat};
@@ -44,7 +44,7 @@ enum WritableDirectory<'a> {
     /// In the tree of the program.
     Tree(NodeId),
     /// Not in memory.
-    Mounted(&'a MountedPlace),
+    Mounted(&'a MountedPath),
 }
 
 impl FileSystem {
@@ -103,16 +103,16 @@ impl FileSystem {
     }
 
     /// Returns an open directory.
-    fn place(&self, descriptor: Descriptor) -> Result<Place> {
+    fn directory(&self, descriptor: Descriptor) -> Result<ResolvedDirectory> {
         match self.table.get(descriptor)? {
-            Opened::Directory(place) => Ok(place.clone()),
+            Opened::Directory(directory) => Ok(directory.clone()),
             Opened::File(..) => Err(Error::NotADirectory),
         }
     }
 
     /// Resolves a path from an open directory on.
     fn resolve(&self, descriptor: Descriptor, path: &str, follow: Follow) -> Result<Found> {
-        let start = self.place(descriptor)?;
+        let start = self.directory(descriptor)?;
         self.resolver().resolve(start, path, follow)
     }
 
@@ -123,7 +123,7 @@ impl FileSystem {
     /// [`Error`]: see there.
     pub fn stat(&self, descriptor: Descriptor) -> Result<Stat, Error> {
         match self.table.get(descriptor)? {
-            Opened::Directory(place) => self.stat_place(place),
+            Opened::Directory(directory) => self.stat_directory(directory),
             Opened::File(OpenFile::Node(volume, id), _) => self.stat_node(*volume, *id),
             Opened::File(OpenFile::Mounted(volume, file), _) => {
                 Ok(in_volume(*volume, file.stat()?))
@@ -139,9 +139,9 @@ impl FileSystem {
     pub fn stat_at(&self, descriptor: Descriptor, follow: bool, path: &str) -> Result<Stat, Error> {
         let found = self.resolve(descriptor, path, at_end(follow))?;
         match self.existing(&found)? {
-            None => self.stat_place(&found.directory),
+            None => self.stat_directory(&found.directory),
             Some((_, Object::Node(volume, id))) => self.stat_node(*volume, *id),
-            Some((_, Object::MountPoint(place))) => self.stat_place(place),
+            Some((_, Object::MountPoint(directory))) => self.stat_directory(directory),
             Some((_, Object::Mounted(stat))) => Ok(in_volume(volume_of(&found.directory), *stat)),
         }
     }
@@ -189,14 +189,14 @@ impl FileSystem {
         modified: NewTime,
     ) -> Result<(), Error> {
         match self.table.get(descriptor)? {
-            Opened::Directory(Place::Node(0, id)) | Opened::File(OpenFile::Node(0, id), _) => {
+            Opened::Directory(ResolvedDirectory::Node(0, id))
+            | Opened::File(OpenFile::Node(0, id), _) => {
                 self.tree.set_times(*id, accessed, modified)
             }
-            Opened::Directory(Place::Node(..)) | Opened::File(OpenFile::Node(..), _) => {
-                Err(Error::ReadOnly)
-            }
-            Opened::Directory(Place::Mounted(place)) => {
-                place.directory.set_times(None, accessed, modified)
+            Opened::Directory(ResolvedDirectory::Node(..))
+            | Opened::File(OpenFile::Node(..), _) => Err(Error::ReadOnly),
+            Opened::Directory(ResolvedDirectory::Mounted(mounted)) => {
+                mounted.directory.set_times(None, accessed, modified)
             }
             Opened::File(OpenFile::Mounted(_, file), _) => file.set_times(accessed, modified),
         }
@@ -216,25 +216,27 @@ impl FileSystem {
         modified: NewTime,
     ) -> Result<(), Error> {
         let found = self.resolve(descriptor, path, at_end(follow))?;
-        let place = match self.existing(&found)? {
+        let directory = match self.existing(&found)? {
             None => &found.directory,
             Some((_, Object::Node(0, id))) => {
                 let id = *id;
                 return self.tree.set_times(id, accessed, modified);
             }
             Some((_, Object::Node(..))) => return Err(Error::ReadOnly),
-            Some((_, Object::MountPoint(place))) => place,
+            Some((_, Object::MountPoint(directory))) => directory,
             Some((name, Object::Mounted(_))) => {
-                let Place::Mounted(place) = &found.directory else {
+                let ResolvedDirectory::Mounted(mounted) = &found.directory else {
                     return Err(Error::NoEntry);
                 };
-                return place.directory.set_times(Some(name), accessed, modified);
+                return mounted.directory.set_times(Some(name), accessed, modified);
             }
         };
-        match place {
-            Place::Node(0, id) => self.tree.set_times(*id, accessed, modified),
-            Place::Node(..) => Err(Error::ReadOnly),
-            Place::Mounted(place) => place.directory.set_times(None, accessed, modified),
+        match directory {
+            ResolvedDirectory::Node(0, id) => self.tree.set_times(*id, accessed, modified),
+            ResolvedDirectory::Node(..) => Err(Error::ReadOnly),
+            ResolvedDirectory::Mounted(mounted) => {
+                mounted.directory.set_times(None, accessed, modified)
+            }
         }
     }
 
@@ -255,10 +257,12 @@ impl FileSystem {
         Ok(self.resolver().node(volume, id)?.stat(volume as u64, id))
     }
 
-    fn stat_place(&self, place: &Place) -> Result<Stat> {
-        match place {
-            Place::Node(volume, id) => self.stat_node(*volume, *id),
-            Place::Mounted(place) => Ok(in_volume(place.volume, place.directory.stat()?)),
+    fn stat_directory(&self, directory: &ResolvedDirectory) -> Result<Stat> {
+        match directory {
+            ResolvedDirectory::Node(volume, id) => self.stat_node(*volume, *id),
+            ResolvedDirectory::Mounted(mounted) => {
+                Ok(in_volume(mounted.volume, mounted.directory.stat()?))
+            }
         }
     }
 }
@@ -281,10 +285,10 @@ fn at_end(follow: bool) -> Follow {
     }
 }
 
-fn volume_of(place: &Place) -> usize {
-    match place {
-        Place::Node(volume, _) => *volume,
-        Place::Mounted(place) => place.volume,
+fn volume_of(directory: &ResolvedDirectory) -> usize {
+    match directory {
+        ResolvedDirectory::Node(volume, _) => *volume,
+        ResolvedDirectory::Mounted(mounted) => mounted.volume,
     }
 }
 
@@ -294,11 +298,11 @@ fn in_volume(volume: usize, mut stat: Stat) -> Stat {
 }
 
 /// Returns the directory of an entry that is to be changed.
-fn writable_directory(place: &Place) -> Result<WritableDirectory<'_>> {
-    match place {
-        Place::Node(0, id) => Ok(WritableDirectory::Tree(*id)),
-        Place::Node(..) => Err(Error::ReadOnly),
-        Place::Mounted(place) => Ok(WritableDirectory::Mounted(place)),
+fn writable_directory(directory: &ResolvedDirectory) -> Result<WritableDirectory<'_>> {
+    match directory {
+        ResolvedDirectory::Node(0, id) => Ok(WritableDirectory::Tree(*id)),
+        ResolvedDirectory::Node(..) => Err(Error::ReadOnly),
+        ResolvedDirectory::Mounted(mounted) => Ok(WritableDirectory::Mounted(mounted)),
     }
 }
 

@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::limits::Limits;
 use crate::mount::{Access, MountedEntries, MountedFile};
 use crate::node::NodeId;
-use crate::place::Place;
+use crate::resolved_directory::ResolvedDirectory;
 
 /// An open file or directory of a [`FileSystem`](crate::FileSystem). No number is given out twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -20,7 +20,7 @@ pub struct Listing(u64);
 /// An open file or directory.
 #[derive(Debug)]
 pub(crate) enum Opened {
-    Directory(Place),
+    Directory(ResolvedDirectory),
     File(OpenFile, Access),
 }
 
@@ -60,7 +60,8 @@ impl Opened {
     /// Returns the node of volume 0 that has to exist as long as this is open.
     pub(crate) fn node(&self) -> Option<NodeId> {
         match self {
-            Self::Directory(Place::Node(0, id)) | Self::File(OpenFile::Node(0, id), _) => Some(*id),
+            Self::Directory(ResolvedDirectory::Node(0, id))
+            | Self::File(OpenFile::Node(0, id), _) => Some(*id),
             Self::Directory(_) | Self::File(..) => None,
         }
     }
@@ -68,7 +69,7 @@ impl Opened {
     fn is_mounted(&self) -> bool {
         matches!(
             self,
-            Self::Directory(Place::Mounted(_)) | Self::File(OpenFile::Mounted(..), _)
+            Self::Directory(ResolvedDirectory::Mounted(_)) | Self::File(OpenFile::Mounted(..), _)
         )
     }
 }
@@ -115,8 +116,8 @@ impl OpenFileTable {
 
     pub(crate) fn open(&mut self, mut opened: Opened) -> Result<Descriptor> {
         self.check_room(opened.is_mounted())?;
-        if let Opened::Directory(Place::Mounted(place)) = &mut opened {
-            place.close_above();
+        if let Opened::Directory(ResolvedDirectory::Mounted(mounted)) = &mut opened {
+            mounted.close_above();
         }
         self.mounted += usize::from(opened.is_mounted());
         self.next += 1;

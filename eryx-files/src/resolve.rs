@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::limits::Limits;
 use crate::mount::{Mount, Mounts};
 use crate::node::{Node, NodeId, NodeKind};
-use crate::place::{MountedPlace, Place};
+use crate::resolved_directory::{MountedPath, ResolvedDirectory};
 use crate::stat::{FileType, Stat};
 use crate::tree::Tree;
 
@@ -25,7 +25,7 @@ pub(crate) enum Follow {
 #[derive(Debug)]
 pub(crate) struct Found {
     /// The directory that contains the last entry.
-    pub(crate) directory: Place,
+    pub(crate) directory: ResolvedDirectory,
     pub(crate) last: Last,
     /// The path ends in a slash.
     pub(crate) trailing_slash: bool,
@@ -48,7 +48,7 @@ pub(crate) enum Object {
     /// A node in memory, of this volume.
     Node(usize, NodeId),
     /// A mount point, with the directory that is mounted there.
-    MountPoint(Place),
+    MountPoint(ResolvedDirectory),
     /// An entry of a directory that is not in memory.
     Mounted(Stat),
 }
@@ -126,7 +126,12 @@ impl<'a> Resolver<'a> {
     /// # Errors
     ///
     /// [`Error::NotPermitted`] for an absolute path, and for `..` in the root.
-    pub(crate) fn resolve(&self, start: Place, path: &str, follow: Follow) -> Result<Found> {
+    pub(crate) fn resolve(
+        &self,
+        start: ResolvedDirectory,
+        path: &str,
+        follow: Follow,
+    ) -> Result<Found> {
         self.walk(start, path, follow, false)
     }
 
@@ -138,14 +143,20 @@ impl<'a> Resolver<'a> {
     /// that of a link on the way.
     pub(crate) fn resolve_new_file(
         &self,
-        start: Place,
+        start: ResolvedDirectory,
         path: &str,
         follow: Follow,
     ) -> Result<Found> {
         self.walk(start, path, follow, true)
     }
 
-    fn walk(&self, start: Place, path: &str, follow: Follow, is_new_file: bool) -> Result<Found> {
+    fn walk(
+        &self,
+        start: ResolvedDirectory,
+        path: &str,
+        follow: Follow,
+        is_new_file: bool,
+    ) -> Result<Found> {
         if path.is_empty() {
             return Err(Error::NoEntry);
         }
@@ -204,7 +215,7 @@ impl<'a> Resolver<'a> {
                 }
                 let target = self.target(&directory, name, &object)?;
                 if target.starts_with('/') {
-                    directory = Place::Node(0, Tree::ROOT);
+                    directory = ResolvedDirectory::Node(0, Tree::ROOT);
                 }
                 last = Last::Dot;
                 pending.push(target);
@@ -225,18 +236,18 @@ impl<'a> Resolver<'a> {
     }
 
     /// Returns what has this name in a directory.
-    fn lookup(&self, directory: &Place, name: &str) -> Result<Option<Object>> {
+    fn lookup(&self, directory: &ResolvedDirectory, name: &str) -> Result<Option<Object>> {
         match directory {
-            Place::Node(volume, id) => {
+            ResolvedDirectory::Node(volume, id) => {
                 let Some(id) = self.node(*volume, *id)?.directory()?.find(name) else {
                     return Ok(None);
                 };
                 Ok(Some(match self.mounted_at(*volume, id)? {
-                    Some(place) => Object::MountPoint(place),
+                    Some(directory) => Object::MountPoint(directory),
                     None => Object::Node(*volume, id),
                 }))
             }
-            Place::Mounted(place) => match place.directory.stat_entry(name) {
+            ResolvedDirectory::Mounted(mounted) => match mounted.directory.stat_entry(name) {
                 Ok(stat) => Ok(Some(Object::Mounted(stat))),
                 Err(Error::NoEntry) => Ok(None),
                 Err(error) => Err(error),
@@ -245,14 +256,18 @@ impl<'a> Resolver<'a> {
     }
 
     /// Returns the root of the mount at a directory, if there is one.
-    pub(crate) fn mounted_at(&self, volume: usize, id: NodeId) -> Result<Option<Place>> {
+    pub(crate) fn mounted_at(
+        &self,
+        volume: usize,
+        id: NodeId,
+    ) -> Result<Option<ResolvedDirectory>> {
         let Some(inner) = self.mounts.volume_at(id).filter(|_| volume == 0) else {
             return Ok(None);
         };
         Ok(Some(match &self.mounts.mount(inner)?.1 {
-            Mount::Layer(_) => Place::Node(inner, Tree::ROOT),
+            Mount::Layer(_) => ResolvedDirectory::Node(inner, Tree::ROOT),
             Mount::Directory(directory) => {
-                Place::Mounted(Box::new(MountedPlace::root(inner, directory.clone())))
+                ResolvedDirectory::Mounted(Box::new(MountedPath::root(inner, directory.clone())))
             }
         }))
     }
@@ -268,7 +283,7 @@ impl<'a> Resolver<'a> {
     /// Returns the target of a symbolic link.
     pub(crate) fn target(
         &self,
-        directory: &Place,
+        directory: &ResolvedDirectory,
         name: &str,
         object: &Object,
     ) -> Result<Cow<'a, str>> {
@@ -277,8 +292,8 @@ impl<'a> Resolver<'a> {
                 NodeKind::Symlink(target) => Ok(Cow::Borrowed(target)),
                 NodeKind::File(_) | NodeKind::Directory(_) => Err(Error::Invalid),
             },
-            (Object::Mounted(_), Place::Mounted(place)) => {
-                let target = place.directory.read_link(name)?;
+            (Object::Mounted(_), ResolvedDirectory::Mounted(mounted)) => {
+                let target = mounted.directory.read_link(name)?;
                 check_text(&target)?;
                 Ok(Cow::Owned(target))
             }
@@ -287,33 +302,43 @@ impl<'a> Resolver<'a> {
     }
 
     /// Returns a directory, which has this name in `parent`.
-    pub(crate) fn enter(&self, parent: Place, name: &str, object: Object) -> Result<Place> {
+    pub(crate) fn enter(
+        &self,
+        parent: ResolvedDirectory,
+        name: &str,
+        object: Object,
+    ) -> Result<ResolvedDirectory> {
         match (object, parent) {
-            (Object::Node(volume, id), _) => Ok(Place::Node(volume, id)),
-            (Object::MountPoint(place), _) => Ok(place),
-            (Object::Mounted(_), Place::Mounted(place)) => Ok(Place::Mounted(place.enter(name)?)),
-            (Object::Mounted(_), Place::Node(..)) => Err(Error::NoEntry),
+            (Object::Node(volume, id), _) => Ok(ResolvedDirectory::Node(volume, id)),
+            (Object::MountPoint(directory), _) => Ok(directory),
+            (Object::Mounted(_), ResolvedDirectory::Mounted(mounted)) => {
+                Ok(ResolvedDirectory::Mounted(mounted.enter(name)?))
+            }
+            (Object::Mounted(_), ResolvedDirectory::Node(..)) => Err(Error::NoEntry),
         }
     }
 
-    fn parent(&self, directory: Place) -> Result<Place> {
+    fn parent(&self, directory: ResolvedDirectory) -> Result<ResolvedDirectory> {
         let volume = match directory {
-            Place::Node(0, Tree::ROOT) => return Err(Error::NotPermitted),
-            Place::Node(volume, Tree::ROOT) => volume,
-            Place::Node(volume, id) => {
+            ResolvedDirectory::Node(0, Tree::ROOT) => return Err(Error::NotPermitted),
+            ResolvedDirectory::Node(volume, Tree::ROOT) => volume,
+            ResolvedDirectory::Node(volume, id) => {
                 let parent = self.node(volume, id)?.directory()?.parent;
-                return Ok(Place::Node(volume, parent));
+                return Ok(ResolvedDirectory::Node(volume, parent));
             }
-            Place::Mounted(place) => {
-                let volume = place.volume;
-                match place.parent(self.mounts)? {
-                    Some(parent) => return Ok(Place::Mounted(parent)),
+            ResolvedDirectory::Mounted(mounted) => {
+                let volume = mounted.volume;
+                match mounted.parent(self.mounts)? {
+                    Some(parent) => return Ok(ResolvedDirectory::Mounted(parent)),
                     None => volume,
                 }
             }
         };
         let point = self.mounts.mount(volume)?.0;
-        Ok(Place::Node(0, self.tree.node(point)?.directory()?.parent))
+        Ok(ResolvedDirectory::Node(
+            0,
+            self.tree.node(point)?.directory()?.parent,
+        ))
     }
 }
 

@@ -3,20 +3,20 @@
 use crate::error::{Error, Result};
 use crate::file_system::{FileSystem, WritableDirectory, at_end, volume_of, writable_directory};
 use crate::open_file_table::Descriptor;
-use crate::place::Place;
 use crate::resolve::{Follow, Last, Object, check_text};
+use crate::resolved_directory::ResolvedDirectory;
 use crate::stat::FileType;
 use crate::tree::entries::NewNode;
 
 /// The directory and the name of a new entry.
 struct NewEntry {
-    directory: Place,
+    directory: ResolvedDirectory,
     name: Box<str>,
 }
 
 /// The directory, the name and the type of an entry that exists.
 struct OldEntry {
-    directory: Place,
+    directory: ResolvedDirectory,
     name: Box<str>,
     file_type: FileType,
     trailing_slash: bool,
@@ -35,7 +35,7 @@ impl FileSystem {
                 .tree
                 .create(id, &new.name, NewNode::Directory)
                 .map(|_| ()),
-            WritableDirectory::Mounted(place) => place.directory.create_directory(&new.name),
+            WritableDirectory::Mounted(mounted) => mounted.directory.create_directory(&new.name),
         }
     }
 
@@ -84,7 +84,7 @@ impl FileSystem {
         let new = self.new_entry(new_descriptor, new_path, false)?;
         let (volume, id) = match existing {
             Some(Object::Node(volume, id)) => (*volume, Some(*id)),
-            Some(Object::MountPoint(place)) => (volume_of(place), None),
+            Some(Object::MountPoint(directory)) => (volume_of(directory), None),
             Some(Object::Mounted(_)) | None => (volume_of(&found.directory), None),
         };
         if volume != volume_of(&new.directory) {
@@ -124,7 +124,7 @@ impl FileSystem {
         let old = self.old_entry(descriptor, path, dots)?;
         match writable_directory(&old.directory)? {
             WritableDirectory::Tree(id) => self.tree.remove_directory(id, &old.name),
-            WritableDirectory::Mounted(place) => place.directory.remove_directory(&old.name),
+            WritableDirectory::Mounted(mounted) => mounted.directory.remove_directory(&old.name),
         }
     }
 
@@ -143,7 +143,7 @@ impl FileSystem {
         }
         match writable_directory(&old.directory)? {
             WritableDirectory::Tree(id) => self.tree.unlink(id, &old.name),
-            WritableDirectory::Mounted(place) => place.directory.remove_file(&old.name),
+            WritableDirectory::Mounted(mounted) => mounted.directory.remove_file(&old.name),
         }
     }
 

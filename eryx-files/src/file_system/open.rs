@@ -6,8 +6,8 @@ use crate::error::{Error, Result};
 use crate::file_system::{FileSystem, WritableDirectory, at_end, volume_of, writable_directory};
 use crate::mount::Access;
 use crate::open_file_table::{Descriptor, Entries, Listing, OpenFile, Opened};
-use crate::place::Place;
 use crate::resolve::{Follow, Last, Object, Resolver};
+use crate::resolved_directory::ResolvedDirectory;
 use crate::stat::FileType;
 use crate::tree::Tree;
 use crate::tree::entries::NewNode;
@@ -58,7 +58,7 @@ impl FileSystem {
     ///
     /// [`Error::TooManyOpen`].
     pub fn open_root(&mut self) -> Result<Descriptor, Error> {
-        self.insert(Opened::Directory(Place::Node(0, Tree::ROOT)))
+        self.insert(Opened::Directory(ResolvedDirectory::Node(0, Tree::ROOT)))
     }
 
     /// Opens the file or directory at a path.
@@ -78,7 +78,7 @@ impl FileSystem {
         } else {
             at_end(flags.follow)
         };
-        let start = self.place(descriptor)?;
+        let start = self.directory(descriptor)?;
         let found = if flags.create {
             self.resolver().resolve_new_file(start, path, follow)?
         } else {
@@ -86,7 +86,7 @@ impl FileSystem {
         };
         // Before anything is created or emptied.
         self.table
-            .check_room(matches!(found.directory, Place::Mounted(_)))?;
+            .check_room(matches!(found.directory, ResolvedDirectory::Mounted(_)))?;
         let volume = volume_of(&found.directory);
         let Last::Name(name, object) = found.last else {
             check_directory(flags)?;
@@ -106,8 +106,8 @@ impl FileSystem {
         match file_type {
             FileType::Directory => {
                 check_directory(flags)?;
-                let place = self.resolver().enter(found.directory, &name, object)?;
-                self.insert(Opened::Directory(place))
+                let directory = self.resolver().enter(found.directory, &name, object)?;
+                self.insert(Opened::Directory(directory))
             }
             _ if found.trailing_slash || flags.directory => Err(Error::NotADirectory),
             FileType::Symlink => Err(Error::Loop),
@@ -123,8 +123,8 @@ impl FileSystem {
                         }
                         OpenFile::Node(volume, id)
                     }
-                    (Object::Mounted(_), Place::Mounted(place)) => {
-                        let file = place.directory.open_file(&name, flags.access())?;
+                    (Object::Mounted(_), ResolvedDirectory::Mounted(mounted)) => {
+                        let file = mounted.directory.open_file(&name, flags.access())?;
                         OpenFile::Mounted(volume, file)
                     }
                     _ => return Err(Error::NoEntry),
@@ -134,15 +134,15 @@ impl FileSystem {
         }
     }
 
-    fn create_file(&mut self, directory: &Place, name: &str) -> Result<OpenFile> {
+    fn create_file(&mut self, directory: &ResolvedDirectory, name: &str) -> Result<OpenFile> {
         match writable_directory(directory)? {
             WritableDirectory::Tree(id) => {
                 let file = self.tree.create(id, name, NewNode::File)?;
                 Ok(OpenFile::Node(0, file))
             }
-            WritableDirectory::Mounted(place) => {
-                let file = place.directory.create_file(name)?;
-                Ok(OpenFile::Mounted(place.volume, file))
+            WritableDirectory::Mounted(mounted) => {
+                let file = mounted.directory.create_file(name)?;
+                Ok(OpenFile::Mounted(mounted.volume, file))
             }
         }
     }
@@ -175,14 +175,14 @@ impl FileSystem {
     /// [`Error::NotADirectory`], and [`Error::TooManyOpen`], because listings count as open.
     pub fn list(&mut self, descriptor: Descriptor) -> Result<Listing, Error> {
         let entries = match self.table.get(descriptor)? {
-            Opened::Directory(Place::Node(volume, id)) => Entries::Node {
+            Opened::Directory(ResolvedDirectory::Node(volume, id)) => Entries::Node {
                 volume: *volume,
                 id: *id,
                 last: None,
             },
-            Opened::Directory(Place::Mounted(place)) => {
+            Opened::Directory(ResolvedDirectory::Mounted(mounted)) => {
                 self.table.check_room(true)?;
-                Entries::Mounted(place.directory.entries()?)
+                Entries::Mounted(mounted.directory.entries()?)
             }
             Opened::File(..) => return Err(Error::NotADirectory),
         };

@@ -1,4 +1,4 @@
-//! The directory that a path has reached.
+//! The directory that a path leads to.
 
 use std::sync::Arc;
 
@@ -9,16 +9,16 @@ use crate::node::NodeId;
 
 /// A directory.
 #[derive(Clone, Debug)]
-pub(crate) enum Place {
+pub(crate) enum ResolvedDirectory {
     /// A directory in memory, of this volume.
     Node(usize, NodeId),
     /// A directory of a mount that is not in memory.
-    Mounted(Box<MountedPlace>),
+    Mounted(Box<MountedPath>),
 }
 
 /// A directory that is not in memory.
 #[derive(Clone, Debug)]
-pub(crate) struct MountedPlace {
+pub(crate) struct MountedPath {
     pub(crate) volume: usize,
     pub(crate) directory: Arc<dyn MountedDirectory>,
     /// The names from the root of the mount to this directory. They are not links, so `..` removes
@@ -29,7 +29,7 @@ pub(crate) struct MountedPlace {
     above: Vec<Arc<dyn MountedDirectory>>,
 }
 
-impl MountedPlace {
+impl MountedPath {
     pub(crate) fn root(volume: usize, directory: Arc<dyn MountedDirectory>) -> Self {
         Self {
             volume,
