@@ -1,4 +1,4 @@
-//! The option `--secret`: a name, the place of its value, and the hosts that may get it.
+//! The option `--secret`: a name, the source of its value, and the hosts that may get it.
 
 use std::path::PathBuf;
 
@@ -10,14 +10,14 @@ use eryx::net::{NetConfig, Secret};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SecretOption {
     name: String,
-    place: Place,
+    source: SecretSource,
     hosts: Vec<HostPattern>,
 }
 
-/// The location of the value of a secret. An option never has the value itself, because other users
+/// The source of the value of a secret. An option never has the value itself, because other users
 /// of the machine can see options.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Place {
+enum SecretSource {
     Variable(String),
     File(PathBuf),
 }
@@ -32,12 +32,14 @@ pub(crate) fn parse(text: &str) -> Result<SecretOption, String> {
             "a secret has a name and the place of its value; write {FORM}"
         ));
     };
-    let Some((place, hosts)) = rest.rsplit_once('@') else {
+    let Some((source, hosts)) = rest.rsplit_once('@') else {
         return Err(format!("the secret `{name}` has no host; write {FORM}"));
     };
-    let place = match place.split_once(':') {
-        Some(("env", variable)) if !variable.is_empty() => Place::Variable(variable.to_owned()),
-        Some(("file", path)) if !path.is_empty() => Place::File(path.into()),
+    let source = match source.split_once(':') {
+        Some(("env", variable)) if !variable.is_empty() => {
+            SecretSource::Variable(variable.to_owned())
+        }
+        Some(("file", path)) if !path.is_empty() => SecretSource::File(path.into()),
         _ => {
             return Err(format!(
                 "the value of the secret `{name}` is in an environment variable or a file; write {FORM}"
@@ -47,7 +49,7 @@ pub(crate) fn parse(text: &str) -> Result<SecretOption, String> {
     let hosts: Result<Vec<HostPattern>, _> = hosts.split(',').map(str::parse).collect();
     let option = SecretOption {
         name: name.to_owned(),
-        place,
+        source,
         hosts: hosts.map_err(|error| error.to_string())?,
     };
     option.binding()?;
@@ -66,9 +68,9 @@ impl SecretOption {
 
     fn secret(&self) -> Result<Secret> {
         let binding = self.binding().map_err(anyhow::Error::msg)?;
-        Ok(match &self.place {
-            Place::Variable(variable) => Secret::from_variable(binding, variable)?,
-            Place::File(path) => Secret::from_file(binding, std::path::absolute(path)?)?,
+        Ok(match &self.source {
+            SecretSource::Variable(variable) => Secret::from_variable(binding, variable)?,
+            SecretSource::File(path) => Secret::from_file(binding, std::path::absolute(path)?)?,
         })
     }
 }
@@ -96,21 +98,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_secret_has_a_name_a_place_and_hosts() {
-        for (text, place, hosts) in [
+    fn a_secret_has_a_name_a_source_and_hosts() {
+        for (text, source, hosts) in [
             (
                 "TOKEN=env:GITHUB_TOKEN@api.github.com",
-                Place::Variable("GITHUB_TOKEN".to_owned()),
+                SecretSource::Variable("GITHUB_TOKEN".to_owned()),
                 &["api.github.com"][..],
             ),
             (
                 "TOKEN=file:/run/a@b=c:d@api.github.com:443,*.example.com",
-                Place::File("/run/a@b=c:d".into()),
+                SecretSource::File("/run/a@b=c:d".into()),
                 &["api.github.com:443", "*.example.com"],
             ),
         ] {
             let option = parse(text).expect(text);
-            assert_eq!((option.name.as_str(), &option.place), ("TOKEN", &place));
+            assert_eq!((option.name.as_str(), &option.source), ("TOKEN", &source));
             let parsed: Vec<String> = option.hosts.iter().map(ToString::to_string).collect();
             assert_eq!(parsed, hosts);
         }

@@ -16,7 +16,7 @@ use crate::factory::directory_digests::{self, DirectoryDigests, FileDigest};
 use crate::factory::native_code;
 use crate::factory::package_file::{FileIdentity, PackageFile};
 use crate::factory::package_limits::{Quota, QuotaExceeded, SharedQuota};
-use crate::factory::stored_content::{Place, StoredContent};
+use crate::factory::stored_content::{ContentLocation, StoredContent};
 use crate::factory::wheel::{installed_name, is_metadata};
 use crate::factory::zip::{self, ZipError};
 use crate::image::cache::Cache;
@@ -331,7 +331,8 @@ fn read_files(
             && let Some(digest) = listing.digests.get(&name, FileIdentity::of(&metadata))
         {
             take(metadata.len())?;
-            let content = StoredContent::new(Place::Path(path), metadata.len(), digest.sha256);
+            let content =
+                StoredContent::new(ContentLocation::Path(path), metadata.len(), digest.sha256);
             let file = PackageFile::stored(&package.path, content);
             results.digests.push((position, name.clone(), *digest));
             results.files.push((position, name, file));

@@ -14,7 +14,7 @@ use sha2::{Digest as _, Sha256};
 /// Content in a file of the machine.
 #[derive(Debug)]
 pub(super) struct StoredContent {
-    place: Place,
+    location: ContentLocation,
     size: u64,
     /// The SHA-256 of the content.
     digest: [u8; 32],
@@ -23,7 +23,7 @@ pub(super) struct StoredContent {
 
 /// Where content is.
 #[derive(Debug)]
-pub(super) enum Place {
+pub(super) enum ContentLocation {
     /// The beginning of a file that is opened to read it.
     Path(PathBuf),
     /// A part of an open file, from this offset on.
@@ -31,9 +31,9 @@ pub(super) enum Place {
 }
 
 impl StoredContent {
-    pub(super) fn new(place: Place, size: u64, digest: [u8; 32]) -> Self {
+    pub(super) fn new(location: ContentLocation, size: u64, digest: [u8; 32]) -> Self {
         Self {
-            place,
+            location,
             size,
             digest,
             content: OnceLock::new(),
@@ -60,14 +60,14 @@ impl StoredContent {
         }
         let size = usize::try_from(self.size).map_err(io::Error::other)?;
         let mut content = Vec::new();
-        match &self.place {
-            Place::Path(path) => {
+        match &self.location {
+            ContentLocation::Path(path) => {
                 content.reserve_exact(size);
                 File::open(path)?
                     .take(self.size)
                     .read_to_end(&mut content)?;
             }
-            Place::Part(file, offset) => {
+            ContentLocation::Part(file, offset) => {
                 content.resize(size, 0);
                 file.read_exact_at(&mut content, *offset)?;
             }
@@ -80,12 +80,12 @@ impl StoredContent {
     }
 
     fn changed(&self) -> String {
-        match &self.place {
-            Place::Path(path) => format!(
+        match &self.location {
+            ContentLocation::Path(path) => format!(
                 "{} was changed after the factory was built; build it again",
                 path.display()
             ),
-            Place::Part(..) => "an entry of the cache was changed".to_owned(),
+            ContentLocation::Part(..) => "an entry of the cache was changed".to_owned(),
         }
     }
 }
@@ -119,7 +119,7 @@ mod tests {
         let path = directory.path().join("file");
         fs::write(&path, "content").expect("written");
         let digest = Sha256::digest("content").into();
-        let stored = || StoredContent::new(Place::Path(path.clone()), 7, digest);
+        let stored = || StoredContent::new(ContentLocation::Path(path.clone()), 7, digest);
         let loaded = stored();
         assert_eq!(loaded.load().expect("read"), "content");
         let mut tail = [0; 9];

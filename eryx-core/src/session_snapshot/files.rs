@@ -219,16 +219,16 @@ pub(crate) async fn read(
         let directory = walk
             .enter(files, parent)
             .map_err(|error| failed(&path, error))?;
-        let place = (directory, name);
+        let entry = (directory, name);
         let applied = match tag {
             DIRECTORY => {
                 let modified = time(reader, time_slice).await?;
-                let made = make_directory(files, place, time_slice).await;
+                let made = make_directory(files, entry, time_slice).await;
                 made.and_then(|()| walk.push(files, name, Some(modified)))
             }
             FILE => {
                 let modified = time(reader, time_slice).await?;
-                let opened = open(files, place, time_slice).await;
+                let opened = open(files, entry, time_slice).await;
                 let opened = opened.map_err(|error| failed(&path, error))?;
                 read_content(reader, files, opened, &path, time_slice).await?;
                 files
@@ -237,16 +237,16 @@ pub(crate) async fn read(
             }
             SYMLINK => {
                 let target = text(reader, time_slice).await?;
-                let free = make_room(files, place, None, time_slice).await;
+                let free = make_room(files, entry, None, time_slice).await;
                 free.and_then(|_| files.symlink_at(&target, directory, name))
             }
             NAME => {
                 let first = text(reader, time_slice).await?;
                 check_path(&first)?;
-                let free = make_room(files, place, None, time_slice).await;
-                free.and_then(|_| link(files, walk.root, &first, place))
+                let free = make_room(files, entry, None, time_slice).await;
+                free.and_then(|_| link(files, walk.root, &first, entry))
             }
-            REMOVED => make_room(files, place, None, time_slice).await.map(|_| ()),
+            REMOVED => make_room(files, entry, None, time_slice).await.map(|_| ()),
             _ => return Err(SnapshotError::Damaged("it has a file of an unknown type")),
         };
         applied.map_err(|error| failed(&path, error))?;
@@ -365,8 +365,8 @@ impl Walk {
     }
 }
 
-/// A directory, and a name in it.
-type Place<'p> = (Descriptor, &'p str);
+/// A directory, and a name in it, as of openat(2).
+type EntryAt<'p> = (Descriptor, &'p str);
 
 /// Opens a directory in memory. A link at the end of the path is not followed.
 fn open_directory(
@@ -395,7 +395,7 @@ fn check_volume(stat: Stat) -> Result<(), Error> {
 /// Removes what has the name, unless that has the type `keep`. Returns whether it has.
 async fn make_room(
     files: &mut FileSystem,
-    (directory, name): Place<'_>,
+    (directory, name): EntryAt<'_>,
     keep: Option<FileType>,
     time_slice: &TimeSlice,
 ) -> Result<bool, Error> {
@@ -415,7 +415,7 @@ async fn make_room(
 /// Removes a directory and what it contains. One directory is open at a time.
 async fn remove_directory(
     files: &mut FileSystem,
-    (parent, name): Place<'_>,
+    (parent, name): EntryAt<'_>,
     time_slice: &TimeSlice,
 ) -> Result<(), Error> {
     let mut path = name.to_owned();
@@ -436,7 +436,7 @@ async fn remove_directory(
 /// Removes what is in a directory, up to the first directory in it. Returns the name of that.
 async fn remove_files(
     files: &mut FileSystem,
-    (parent, path): Place<'_>,
+    (parent, path): EntryAt<'_>,
     time_slice: &TimeSlice,
 ) -> Result<Option<Arc<str>>, Error> {
     let directory = open_directory(files, parent, path)?;
@@ -458,31 +458,31 @@ async fn remove_files(
 /// Creates a directory, unless there is one.
 async fn make_directory(
     files: &mut FileSystem,
-    place: Place<'_>,
+    entry: EntryAt<'_>,
     time_slice: &TimeSlice,
 ) -> Result<(), Error> {
     let keep = Some(FileType::Directory);
-    if make_room(files, place, keep, time_slice).await? {
+    if make_room(files, entry, keep, time_slice).await? {
         return Ok(());
     }
-    let (parent, name) = place;
+    let (parent, name) = entry;
     files.create_directory_at(parent, name)
 }
 
 /// Opens an empty file.
 async fn open(
     files: &mut FileSystem,
-    place: Place<'_>,
+    entry: EntryAt<'_>,
     time_slice: &TimeSlice,
 ) -> Result<Descriptor, Error> {
-    make_room(files, place, Some(FileType::File), time_slice).await?;
+    make_room(files, entry, Some(FileType::File), time_slice).await?;
     let flags = OpenFlags {
         create: true,
         truncate: true,
         write: true,
         ..OpenFlags::default()
     };
-    let (directory, name) = place;
+    let (directory, name) = entry;
     files.open_at(directory, name, flags)
 }
 
@@ -491,7 +491,7 @@ fn link(
     files: &mut FileSystem,
     root: Descriptor,
     path: &str,
-    (new_parent, new_name): Place<'_>,
+    (new_parent, new_name): EntryAt<'_>,
 ) -> Result<(), Error> {
     let (parent, name) = split(path);
     let mut directory = root;

@@ -117,12 +117,12 @@ pub fn save_changes(
 impl Saver {
     /// Writes a file, or gives its name to the file that was saved with the same content.
     fn file(&mut self, path: String, content: FileContent) -> Result<(), SaveError> {
-        let place = match free_place(&self.folder, &path) {
-            Ok(place) => place,
+        let entry = match free_entry(&self.folder, &path) {
+            Ok(entry) => entry,
             Err(source) => return Err(SaveError::File { path, source }),
         };
         if let Some(original) = self.originals.get(&content.id()) {
-            if self.link(original, &place).is_ok() {
+            if self.link(original, &entry).is_ok() {
                 self.saved.files += 1;
                 self.saved.paths.push(path);
                 return Ok(());
@@ -132,7 +132,7 @@ impl Saver {
                 return Err(SaveError::Names { path });
             }
         }
-        let (directory, name) = &place;
+        let (directory, name) = &entry;
         let written = directory.create_file(name).and_then(|file| {
             let bytes = copy(&content, &*file)?;
             Ok((bytes, file.stat()?.identity))
@@ -158,7 +158,7 @@ impl Saver {
 
     /// Makes a hard link to a file that was saved. Another process can replace that file, before
     /// the link is made or after the check.
-    fn link(&self, original: &Original, (new_parent, new_name): &Place<'_>) -> Result<()> {
+    fn link(&self, original: &Original, (new_parent, new_name): &EntryAt<'_>) -> Result<()> {
         let path = &self.saved.paths[original.position];
         let (parent, name) = split(path)?;
         let parent = directory(&self.folder, parent)?;
@@ -179,11 +179,11 @@ impl Saver {
     }
 }
 
-/// A directory, and a name in it.
-type Place<'p> = (MachineDirectory, &'p str);
+/// A directory, and a name in it, as of openat(2).
+type EntryAt<'p> = (MachineDirectory, &'p str);
 
 /// Returns where the file with a path is created, after removing what is in its place.
-fn free_place<'p>(folder: &MachineDirectory, path: &'p str) -> Result<Place<'p>> {
+fn free_entry<'p>(folder: &MachineDirectory, path: &'p str) -> Result<EntryAt<'p>> {
     let (parent, name) = split(path)?;
     let directory = directory(folder, parent)?;
     match directory.stat_entry(name) {

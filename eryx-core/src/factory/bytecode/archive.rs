@@ -20,7 +20,7 @@ use sha2::{Digest as _, Sha256};
 use crate::factory::bytecode::compiler::max_bytecode;
 use crate::factory::bytecode::parts::Module;
 use crate::factory::fields::take;
-use crate::factory::stored_content::{Place, StoredContent};
+use crate::factory::stored_content::{ContentLocation, StoredContent};
 
 /// The first bytes of the file.
 const MAGIC: &[u8; 16] = b"eryx bytecode 1\n";
@@ -87,8 +87,8 @@ pub(super) fn read(file: File, part: &[Module]) -> Option<Vec<(String, Arc<dyn S
         if size > *max_sizes.get(name)? {
             return None;
         }
-        let place = Place::Part(Arc::clone(&file), offset);
-        let content = StoredContent::new(place, size, digest);
+        let location = ContentLocation::Part(Arc::clone(&file), offset);
+        let content = StoredContent::new(location, size, digest);
         offset = offset.checked_add(size)?;
         found.push((name.to_owned(), Arc::new(content)));
     }
