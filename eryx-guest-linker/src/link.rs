@@ -98,8 +98,8 @@ enum StartStep {
     Store { address: u32, slot: u32 },
 }
 
-/// The places that a library gets.
-struct Place<'l, 'a> {
+/// The layout of a library: its memory, entries of the table, and indices in the image.
+struct Layout<'l, 'a> {
     library: &'l Library<'a>,
     memory_base: u32,
     table_base: u32,
@@ -167,32 +167,32 @@ impl<'i, 'm> Linker<'i, 'm> {
                 "puts imported functions into its table",
             ));
         }
-        let mut place = self.place(&library)?;
-        let functions = self.resolve_functions(&mut place)?;
-        let globals = self.resolve_globals(&mut place)?;
-        if !place.unknown.is_empty() {
-            return Err(Rejection::UnknownSymbols(place.unknown));
+        let mut layout = self.layout(&library)?;
+        let functions = self.resolve_functions(&mut layout)?;
+        let globals = self.resolve_globals(&mut layout)?;
+        if !layout.unknown.is_empty() {
+            return Err(Rejection::UnknownSymbols(layout.unknown));
         }
         let mut writer = LibraryWriter {
             first_type: self.image.types() + self.additions.types.count,
             functions,
-            first_function: place.first_function,
+            first_function: layout.first_function,
             imported_globals: globals,
             first_global: self.image.globals + self.additions.globals.count,
             first_element: self.image.elements + self.additions.elements.count,
             first_data: self.image.data + self.additions.data.count,
             table: self.symbols.table,
         };
-        let replaced = self.replace_short_functions(&mut place, &writer)?;
-        self.add_exports(module.path, &mut place, &writer, replaced)?;
-        self.add_definitions(&place, &mut writer)?;
-        self.add_elements(&place, &writer)?;
-        self.add_code(&place, &mut writer)?;
+        let replaced = self.replace_short_functions(&mut layout, &writer)?;
+        self.add_exports(module.path, &mut layout, &writer, replaced)?;
+        self.add_definitions(&layout, &mut writer)?;
+        self.add_elements(&layout, &writer)?;
+        self.add_code(&layout, &mut writer)?;
         self.check_sizes()
     }
 
     /// Takes the memory, the entries of the table and the indices that a library needs.
-    fn place<'l, 'a>(&mut self, library: &'l Library<'a>) -> Result<Place<'l, 'a>, Rejection> {
+    fn layout<'l, 'a>(&mut self, library: &'l Library<'a>) -> Result<Layout<'l, 'a>, Rejection> {
         let too_large = Rejection::too_large("memory of the data in bytes", limits::MEMORY_BYTES);
         let alignment = 1_u64 << library.memory.memory_alignment.clamp(4, limits::ALIGNMENT);
         let base = self.address.next_multiple_of(alignment);
@@ -215,7 +215,7 @@ impl<'i, 'm> Linker<'i, 'm> {
                 _ => None,
             })
             .collect();
-        let mut place = Place {
+        let mut layout = Layout {
             library,
             memory_base,
             table_base,
@@ -227,40 +227,40 @@ impl<'i, 'm> Linker<'i, 'm> {
             redirects: HashMap::new(),
             unknown: Vec::new(),
         };
-        place.read_slots()?;
-        Ok(place)
+        layout.read_slots()?;
+        Ok(layout)
     }
 
     /// Returns the functions of the image that a library imports.
-    fn resolve_functions(&self, place: &mut Place<'_, '_>) -> Result<Vec<u32>, Rejection> {
+    fn resolve_functions(&self, layout: &mut Layout<'_, '_>) -> Result<Vec<u32>, Rejection> {
         let mut functions = Vec::new();
-        for (index, import) in (0..).zip(&place.library.imported_functions) {
-            let expected = place.library.function_type(index)?;
+        for (index, import) in (0..).zip(&layout.library.imported_functions) {
+            let expected = layout.library.function_type(index)?;
             let symbols = if import.module == PREVIEW1 {
                 &self.symbols.preview1
             } else {
                 &self.symbols.functions
             };
-            let own = place.library.exported_functions.get(import.name);
+            let own = layout.library.exported_functions.get(import.name);
             match (own, symbols.get(import.name)) {
                 // A linker may let a library import a function that it defines, so that another
                 // library can replace it.
-                (Some(&own), _) if import.module != PREVIEW1 && place.defines(own) => {
-                    if place.library.function_type(own)? != expected {
+                (Some(&own), _) if import.module != PREVIEW1 && layout.defines(own) => {
+                    if layout.library.function_type(own)? != expected {
                         let reason = format!("{} has two types", import.name);
                         return Err(Rejection::Invalid(reason));
                     }
-                    functions.push(place.function(own));
-                    place.redirects.insert(index, own);
+                    functions.push(layout.function(own));
+                    layout.redirects.insert(index, own);
                 }
                 (_, Some(&function)) => {
                     self.check_type(import.name, expected, function)?;
                     functions.push(function);
                 }
-                _ if place.library.is_weak(import.module, import.name) => {
-                    let ty = place.library.function_types[index as usize];
+                _ if layout.library.is_weak(import.module, import.name) => {
+                    let ty = layout.library.function_types[index as usize];
                     let ty = self.image.types() + self.additions.types.count + ty;
-                    functions.push(place.add_function(ty, ExtraFunction::Trap));
+                    functions.push(layout.add_function(ty, ExtraFunction::Trap));
                 }
                 _ if import.module == PREVIEW1 => {
                     return Err(Rejection::Import {
@@ -269,7 +269,7 @@ impl<'i, 'm> Linker<'i, 'm> {
                         name: import.name.to_owned(),
                     });
                 }
-                _ => place.unknown.push(import.name.to_owned()),
+                _ => layout.unknown.push(import.name.to_owned()),
             }
         }
         Ok(functions)
@@ -290,9 +290,9 @@ impl<'i, 'm> Linker<'i, 'm> {
     /// Returns the values of the globals that a library imports.
     fn resolve_globals(
         &mut self,
-        place: &mut Place<'_, '_>,
+        layout: &mut Layout<'_, '_>,
     ) -> Result<Vec<GlobalValue>, Rejection> {
-        let library = place.library;
+        let library = layout.library;
         let mut values = Vec::new();
         for global in &library.imported_globals {
             let value = match *global {
@@ -300,9 +300,9 @@ impl<'i, 'm> Linker<'i, 'm> {
                     values.push(GlobalValue::Global(self.symbols.stack_pointer));
                     continue;
                 }
-                ImportedGlobal::MemoryBase => Some(place.memory_base),
-                ImportedGlobal::TableBase => Some(place.table_base),
-                ImportedGlobal::DataAddress(name) => match place.own_data(name)? {
+                ImportedGlobal::MemoryBase => Some(layout.memory_base),
+                ImportedGlobal::TableBase => Some(layout.table_base),
+                ImportedGlobal::DataAddress(name) => match layout.own_data(name)? {
                     Some(address) => Some(address),
                     None => self.symbols.data.get(name).copied(),
                 },
@@ -311,8 +311,8 @@ impl<'i, 'm> Linker<'i, 'm> {
                         library.exported_functions.get(name),
                         self.symbols.functions.get(name),
                     ) {
-                        (Some(&own), _) if place.defines(own) => Some(self.own_slot(place, own)?),
-                        (_, Some(&function)) => Some(self.image_slot(place, function)?),
+                        (Some(&own), _) if layout.defines(own) => Some(self.own_slot(layout, own)?),
+                        (_, Some(&function)) => Some(self.image_slot(layout, function)?),
                         _ => None,
                     }
                 }
@@ -328,7 +328,7 @@ impl<'i, 'm> Linker<'i, 'm> {
                         .iter()
                         .any(|module| library.is_weak(module, name));
                     if !is_weak {
-                        place.unknown.push(name.to_owned());
+                        layout.unknown.push(name.to_owned());
                     }
                     values.push(GlobalValue::Constant(0));
                 }
@@ -347,18 +347,18 @@ impl<'i, 'm> Linker<'i, 'm> {
     }
 
     /// Returns the entry of the table with a function that a library defines.
-    fn own_slot(&mut self, place: &mut Place<'_, '_>, function: u32) -> Result<u32, Rejection> {
-        if let Some(slot) = place.slots.get(&function) {
+    fn own_slot(&mut self, layout: &mut Layout<'_, '_>, function: u32) -> Result<u32, Rejection> {
+        if let Some(slot) = layout.slots.get(&function) {
             return Ok(*slot);
         }
         let slot = self.take_slot()?;
-        place.slots.insert(function, slot);
-        place.extra_slots.push(place.function(function));
+        layout.slots.insert(function, slot);
+        layout.extra_slots.push(layout.function(function));
         Ok(slot)
     }
 
     /// Returns the entry of the table with a function of the image.
-    fn image_slot(&mut self, place: &mut Place<'_, '_>, function: u32) -> Result<u32, Rejection> {
+    fn image_slot(&mut self, layout: &mut Layout<'_, '_>, function: u32) -> Result<u32, Rejection> {
         let found = self
             .image
             .slot(function)
@@ -376,9 +376,9 @@ impl<'i, 'm> Linker<'i, 'm> {
             callee: function,
             parameters: parameters.params().len() as u32,
         };
-        let caller = place.add_function(ty, caller);
+        let caller = layout.add_function(ty, caller);
         let slot = self.take_slot()?;
-        place.extra_slots.push(caller);
+        layout.extra_slots.push(caller);
         self.image_slots.insert(function, slot);
         Ok(slot)
     }
@@ -387,14 +387,14 @@ impl<'i, 'm> Linker<'i, 'm> {
     /// of a library that have fewer. Returns what stores them.
     fn replace_short_functions(
         &mut self,
-        place: &mut Place<'_, '_>,
+        layout: &mut Layout<'_, '_>,
         writer: &LibraryWriter,
     ) -> Result<Vec<StartStep>, Rejection> {
-        let library = place.library;
+        let library = layout.library;
         let Some(&relocate) = library.exported_functions.get(RELOCATE) else {
             return Ok(Vec::new());
         };
-        let functions = place
+        let functions = layout
             .slots
             .iter()
             .map(|(function, slot)| (*slot, *function));
@@ -402,7 +402,7 @@ impl<'i, 'm> Linker<'i, 'm> {
             library,
             relocate,
             &writer.imported_globals,
-            &place.bases,
+            &layout.bases,
             functions.collect(),
         )?;
         // CPython passes parameters that no call in the image passes to no function.
@@ -423,7 +423,7 @@ impl<'i, 'm> Linker<'i, 'm> {
             let Some(ty) = types.get(parameters).copied().flatten() else {
                 continue;
             };
-            let space = place.memory_base..place.memory_base + library.memory.memory_size;
+            let space = layout.memory_base..layout.memory_base + library.memory.memory_size;
             if !space.contains(&address) || !space.contains(&(address + 3)) {
                 return Err(Rejection::OutOfBounds("the address of a function"));
             }
@@ -438,12 +438,12 @@ impl<'i, 'm> Linker<'i, 'm> {
                 Some(slot) => *slot,
                 None => {
                     let caller = ExtraFunction::Caller {
-                        callee: place.function(function),
+                        callee: layout.function(function),
                         parameters: library.function_type(function)?.params().len() as u32,
                     };
-                    let caller = place.add_function(ty, caller);
+                    let caller = layout.add_function(ty, caller);
                     let slot = self.take_slot()?;
-                    place.extra_slots.push(caller);
+                    layout.extra_slots.push(caller);
                     slots.insert((function, parameters), slot);
                     slot
                 }
@@ -458,20 +458,20 @@ impl<'i, 'm> Linker<'i, 'm> {
     fn add_exports(
         &mut self,
         path: &'m str,
-        place: &mut Place<'_, 'm>,
+        layout: &mut Layout<'_, 'm>,
         writer: &LibraryWriter,
         replaced: Vec<StartStep>,
     ) -> Result<(), Rejection> {
-        let exported: BTreeMap<&'m str, u32> = place
+        let exported: BTreeMap<&'m str, u32> = layout
             .library
             .exported_functions
             .iter()
-            .filter(|(_, function)| place.defines(**function))
+            .filter(|(_, function)| layout.defines(**function))
             .map(|(name, function)| (*name, *function))
             .collect();
         // It runs under the limits of the sandbox, and not when an instance is made.
-        if let Some(start) = place.library.start {
-            if !place.defines(start) {
+        if let Some(start) = layout.library.start {
+            if !layout.defines(start) {
                 return Err(Rejection::Forbidden("starts with an imported function"));
             }
             self.start.push(StartStep::Call(writer.function(start)));
@@ -481,7 +481,7 @@ impl<'i, 'm> Linker<'i, 'm> {
             let Some(&function) = exported.get(name) else {
                 continue;
             };
-            let ty = place.library.function_type(function)?;
+            let ty = layout.library.function_type(function)?;
             if !ty.params().is_empty() || !ty.results().is_empty() {
                 return Err(Rejection::Forbidden("has a constructor with parameters"));
             }
@@ -493,7 +493,7 @@ impl<'i, 'm> Linker<'i, 'm> {
         let mut symbols = BTreeMap::new();
         for (name, function) in exported {
             if name.starts_with(MODULE_FUNCTIONS) {
-                symbols.insert(name, self.own_slot(place, function)?);
+                symbols.insert(name, self.own_slot(layout, function)?);
             }
         }
         self.libraries.insert(path, symbols);
@@ -503,10 +503,10 @@ impl<'i, 'm> Linker<'i, 'm> {
     /// Adds the types, globals and data of a library.
     fn add_definitions(
         &mut self,
-        place: &Place<'_, '_>,
+        layout: &Layout<'_, '_>,
         writer: &mut LibraryWriter,
     ) -> Result<(), Rejection> {
-        let library = place.library;
+        let library = layout.library;
         let mut types = TypeSection::new();
         for ty in &library.types {
             let ty = writer.func_type(ty.clone()).map_err(invalid)?;
@@ -523,10 +523,10 @@ impl<'i, 'm> Linker<'i, 'm> {
             let DataKind::Active { offset_expr, .. } = &segment.kind else {
                 return Err(Rejection::Forbidden("has a passive data segment"));
             };
-            let offset = library.evaluate(offset_expr, &place.bases)?;
+            let offset = library.evaluate(offset_expr, &layout.bases)?;
             let end = u64::from(offset) + segment.data.len() as u64;
-            let space = u64::from(place.memory_base) + u64::from(library.memory.memory_size);
-            if offset < place.memory_base || end > space {
+            let space = u64::from(layout.memory_base) + u64::from(library.memory.memory_size);
+            if offset < layout.memory_base || end > space {
                 return Err(Rejection::OutOfBounds("a data segment"));
             }
             data.active(
@@ -544,7 +544,7 @@ impl<'i, 'm> Linker<'i, 'm> {
     /// Adds the entries of the table.
     fn add_elements(
         &mut self,
-        place: &Place<'_, '_>,
+        layout: &Layout<'_, '_>,
         writer: &LibraryWriter,
     ) -> Result<(), Rejection> {
         let mut section = ElementSection::new();
@@ -555,13 +555,13 @@ impl<'i, 'm> Linker<'i, 'm> {
                 Elements::Functions(functions.into()),
             );
         };
-        for element in &place.library.elements {
-            let (first, functions) = place.element(element)?;
+        for element in &layout.library.elements {
+            let (first, functions) = layout.element(element)?;
             let functions = functions.iter().map(|index| writer.function(*index));
             add(first, functions.collect());
         }
         // They were taken one after another, behind those that the library asks for.
-        let extra = place.extra_slots.clone();
+        let extra = layout.extra_slots.clone();
         add(self.slot - extra.len() as u32, extra);
         self.additions.elements.append(&List::of(&section)?);
         Ok(())
@@ -570,13 +570,13 @@ impl<'i, 'm> Linker<'i, 'm> {
     /// Adds the functions, with yield points.
     fn add_code(
         &mut self,
-        place: &Place<'_, '_>,
+        layout: &Layout<'_, '_>,
         writer: &mut LibraryWriter,
     ) -> Result<(), Rejection> {
-        let library = place.library;
+        let library = layout.library;
         let mut calls = library.calls.clone();
-        calls.redirect(&place.redirects);
-        for &function in place.slots.keys() {
+        calls.redirect(&layout.redirects);
+        for &function in layout.slots.keys() {
             calls.add_reference(function);
         }
         let counted_entries = calls.counted_entries();
@@ -604,8 +604,8 @@ impl<'i, 'm> Linker<'i, 'm> {
                     .push((writer.function(index), instrumented.hints));
             }
         }
-        let first = place.first_function + library.bodies.len() as u32;
-        for (index, (ty, extra)) in (first..).zip(&place.extra_functions) {
+        let first = layout.first_function + library.bodies.len() as u32;
+        for (index, (ty, extra)) in (first..).zip(&layout.extra_functions) {
             functions.function(*ty);
             let mut function = Function::new([]);
             match extra {
@@ -726,7 +726,7 @@ impl<'i, 'm> Linker<'i, 'm> {
     }
 }
 
-impl Place<'_, '_> {
+impl Layout<'_, '_> {
     /// Returns whether the library defines a function, by its index there.
     fn defines(&self, function: u32) -> bool {
         function as usize >= self.library.imported_functions.len()
