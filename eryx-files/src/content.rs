@@ -6,10 +6,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::budget::Budget;
+use crate::deferred_frees::DeferredFrees;
 use crate::error::{Error, Result};
 use crate::limits::Limits;
 use crate::source::{Deferred, Original};
-use crate::trash::Trash;
 
 /// The bytes of a block. Blocks are copied when they are shared and written to, so this is also the
 /// most that a write of one byte copies.
@@ -287,7 +287,7 @@ impl Content {
         offset: u64,
         data: &[u8],
         budget: &mut Budget,
-        trash: &mut Trash,
+        frees: &mut DeferredFrees,
     ) -> Result<usize> {
         if self.has_original_sizes {
             *self = self.loaded()?;
@@ -298,7 +298,7 @@ impl Content {
             let at = offset + done as u64;
             let room = BLOCK - position(at).1;
             let piece = &data[done..length.min(done + room)];
-            match self.write_piece(at, piece, budget, trash) {
+            match self.write_piece(at, piece, budget, frees) {
                 Ok(()) => done += piece.len(),
                 Err(error) if done == 0 => return Err(error),
                 Err(_) => break,
@@ -313,14 +313,14 @@ impl Content {
         offset: u64,
         piece: &[u8],
         budget: &mut Budget,
-        trash: &mut Trash,
+        frees: &mut DeferredFrees,
     ) -> Result<()> {
         let (index, start) = position(offset);
         let hidden = self.hidden_by_block(index);
         let end = offset + piece.len() as u64;
         let mut original = Vec::new();
         if hidden > 0 {
-            trash.free(BLOCK);
+            frees.free(BLOCK);
             original.reserve_exact(hidden.max(start + piece.len()));
             original.resize(hidden, 0);
             self.read_original(offset - start as u64, &mut original)?;
@@ -333,14 +333,14 @@ impl Content {
             .or_insert_with(|| Arc::new(original));
         if Arc::get_mut(block).is_none() {
             // `make_mut` copies the block.
-            trash.free(BLOCK);
+            frees.free(BLOCK);
         }
         let block = Arc::make_mut(block);
         let needed = start + piece.len();
         if block.len() < needed {
             if block.capacity() < needed {
                 let capacity = capacity(needed);
-                trash.free(capacity);
+                frees.free(capacity);
                 block.reserve_exact(capacity - block.len());
             }
             block.resize(needed, 0);
@@ -358,7 +358,7 @@ impl Content {
         &mut self,
         size: u64,
         budget: &mut Budget,
-        trash: &mut Trash,
+        frees: &mut DeferredFrees,
     ) -> Result<()> {
         if self.has_original_sizes && size == 0 {
             // Not one byte of it is needed.
@@ -379,7 +379,7 @@ impl Content {
         let (boundary, start) = position(size);
         let before = self.size - self.visible_original(boundary);
         let first_removed = if start == 0 { boundary } else { boundary + 1 };
-        trash.add(self.blocks.split_off(&first_removed).into_values());
+        frees.add(self.blocks.split_off(&first_removed).into_values());
         if let Some(block) = self.blocks.get_mut(&boundary)
             && block.len() > start
         {
@@ -395,10 +395,10 @@ impl Content {
         Ok(())
     }
 
-    /// Moves the blocks to the trash.
-    pub(crate) fn discard(self: Arc<Self>, trash: &mut Trash) {
+    /// Moves the blocks to those that are freed later.
+    pub(crate) fn discard(self: Arc<Self>, frees: &mut DeferredFrees) {
         if let Some(content) = Arc::into_inner(self) {
-            trash.add(content.blocks.into_values());
+            frees.add(content.blocks.into_values());
         }
     }
 }
@@ -420,7 +420,7 @@ mod tests {
 
     #[test]
     fn the_memory_of_a_file_is_at_most_a_quarter_more_than_its_size() {
-        let (mut budget, mut trash) = (budget(4), Trash::default());
+        let (mut budget, mut frees) = (budget(4), DeferredFrees::default());
         let mut content = Content::default();
         let check = |content: &Content| {
             let most = content.size() as usize * 5 / 4 + 64;
@@ -430,12 +430,12 @@ mod tests {
             for _ in 0..20 {
                 let data = vec![1; step];
                 let end = content.size();
-                let _ = content.write(end, &data, &mut budget, &mut trash);
+                let _ = content.write(end, &data, &mut budget, &mut frees);
                 check(&content);
             }
             // Pitfall: a block whose content was removed.
             for size in [content.size() / 2, content.size() / 100, 1, 0] {
-                let set = content.set_size(size, &mut budget, &mut trash);
+                let set = content.set_size(size, &mut budget, &mut frees);
                 assert_eq!(set, Ok(()));
                 check(&content);
             }
@@ -444,12 +444,12 @@ mod tests {
 
     #[test]
     fn a_hole_takes_no_memory() {
-        let (mut budget, mut trash) = (budget(16), Trash::default());
+        let (mut budget, mut frees) = (budget(16), DeferredFrees::default());
         let mut content = Content::default();
         let last = 16 * BLOCK as u64 - 1;
-        assert_eq!(content.set_size(last, &mut budget, &mut trash), Ok(()));
+        assert_eq!(content.set_size(last, &mut budget, &mut frees), Ok(()));
         assert_eq!(memory(&content), 0);
-        let written = content.write(last, b"x", &mut budget, &mut trash);
+        let written = content.write(last, b"x", &mut budget, &mut frees);
         assert_eq!((written, memory(&content)), (Ok(1), BLOCK));
         assert_eq!((content.stored(), budget.free_bytes()), (last + 1, 0));
     }
@@ -457,26 +457,26 @@ mod tests {
     #[test]
     fn removed_blocks_are_freed_before_others_are_allocated() {
         const BLOCKS: usize = 100;
-        let (mut budget, mut trash) = (budget(BLOCKS as u64), Trash::default());
+        let (mut budget, mut frees) = (budget(BLOCKS as u64), DeferredFrees::default());
         let mut content = Content::default();
         let data = vec![1; BLOCK];
         for round in 0..3 {
             for index in 0..BLOCKS {
                 let at = (index * BLOCK) as u64;
-                let written = content.write(at, &data, &mut budget, &mut trash);
+                let written = content.write(at, &data, &mut budget, &mut frees);
                 assert_eq!(written, Ok(BLOCK), "{round}");
-                assert!(memory(&content) + trash.memory() <= BLOCKS * BLOCK);
+                assert!(memory(&content) + frees.memory() <= BLOCKS * BLOCK);
             }
-            let set = content.set_size(0, &mut budget, &mut trash);
+            let set = content.set_size(0, &mut budget, &mut frees);
             assert_eq!((set, memory(&content)), (Ok(()), 0));
-            assert_eq!(trash.memory(), BLOCKS * BLOCK);
+            assert_eq!(frees.memory(), BLOCKS * BLOCK);
         }
         // Each step frees a part.
         let mut steps = 0;
-        while trash.memory() > 0 {
-            let before = trash.memory();
-            trash.step();
-            assert!(before - trash.memory() <= 32 * BLOCK);
+        while frees.memory() > 0 {
+            let before = frees.memory();
+            frees.step();
+            assert!(before - frees.memory() <= 32 * BLOCK);
             steps += 1;
         }
         assert_eq!(steps, BLOCKS.div_ceil(32));

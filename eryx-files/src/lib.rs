@@ -3,6 +3,7 @@
 
 mod budget;
 mod content;
+mod deferred_frees;
 mod device_directory;
 mod error;
 mod file_system;
@@ -20,7 +21,6 @@ mod snapshot;
 mod source;
 mod stat;
 mod time;
-mod trash;
 mod tree;
 
 pub use device_directory::{Device, DeviceDirectory};

@@ -11,12 +11,12 @@ use bytes::Bytes;
 
 use crate::budget::Budget;
 use crate::content::Content;
+use crate::deferred_frees::DeferredFrees;
 use crate::error::{Error, Result};
 use crate::layer::Layer;
 use crate::limits::Limits;
 use crate::node::{Directory, Node, NodeId, NodeKind};
 use crate::time::{Clock, NewTime, Times};
-use crate::trash::Trash;
 
 /// A tree in memory that a program can change.
 #[derive(Debug)]
@@ -26,7 +26,7 @@ pub(crate) struct Tree {
     /// How often each node is open.
     open: HashMap<NodeId, usize>,
     budget: Budget,
-    trash: Trash,
+    frees: DeferredFrees,
     clock: Clock,
 }
 
@@ -93,7 +93,7 @@ impl Tree {
             nodes: Nodes::new(layer),
             open: HashMap::new(),
             budget: Budget::new(limits),
-            trash: Trash::default(),
+            frees: DeferredFrees::default(),
             clock,
         }
     }
@@ -105,7 +105,7 @@ impl Tree {
             next: self.next,
             open: HashMap::new(),
             budget: self.budget.clone(),
-            trash: Trash::default(),
+            frees: DeferredFrees::default(),
             clock: self.clock.clone(),
         };
         for id in self.open.keys() {
@@ -136,7 +136,7 @@ impl Tree {
     }
 
     pub(crate) fn close(&mut self, id: NodeId) {
-        self.trash.step();
+        self.frees.step();
         if let Some(count) = self.open.get_mut(&id) {
             *count -= 1;
             if *count == 0 {
@@ -168,7 +168,7 @@ impl Tree {
         match node.kind {
             NodeKind::File(content) => {
                 self.budget.return_bytes(content.stored());
-                content.discard(&mut self.trash);
+                content.discard(&mut self.frees);
             }
             NodeKind::Symlink(target) => self.budget.return_bytes(target.len() as u64),
             NodeKind::Directory(_) => {}
@@ -191,11 +191,11 @@ impl Tree {
     /// Writes bytes of a file, at the end if `offset` is `None`, as [`Content::write`].
     pub(crate) fn write(&mut self, id: NodeId, offset: Option<u64>, data: &[u8]) -> Result<usize> {
         let now = self.clock.now();
-        self.trash.step();
+        self.frees.step();
         let node = self.nodes.get_mut(id)?;
         let content = content_mut(node)?;
         let offset = offset.unwrap_or(content.size());
-        let written = content.write(offset, data, &mut self.budget, &mut self.trash)?;
+        let written = content.write(offset, data, &mut self.budget, &mut self.frees)?;
         if written > 0 {
             node.times.modify(now);
         }
@@ -205,9 +205,9 @@ impl Tree {
     /// Sets the size of a file, as [`Content::set_size`].
     pub(crate) fn set_size(&mut self, id: NodeId, size: u64) -> Result<()> {
         let now = self.clock.now();
-        self.trash.step();
+        self.frees.step();
         let node = self.nodes.get_mut(id)?;
-        content_mut(node)?.set_size(size, &mut self.budget, &mut self.trash)?;
+        content_mut(node)?.set_size(size, &mut self.budget, &mut self.frees)?;
         node.times.modify(now);
         Ok(())
     }

@@ -68,7 +68,7 @@ impl Tree {
         name: &str,
         new: NewNode<'_>,
     ) -> Result<NodeId> {
-        self.trash.step();
+        self.frees.step();
         self.check_new_name(parent, name)?;
         let now = self.clock.now();
         self.budget.take_file()?;
@@ -146,7 +146,7 @@ impl Tree {
 
     /// Counts one name of a node less.
     pub(super) fn drop_link(&mut self, id: NodeId, now: Timestamp) -> Result<()> {
-        self.trash.step();
+        self.frees.step();
         let node = self.nodes.get_mut(id)?;
         node.links -= 1;
         node.times.changed = now;

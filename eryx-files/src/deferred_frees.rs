@@ -11,9 +11,9 @@ const STEP: usize = 32;
 /// Before new memory is allocated, as much is freed. So blocks that wait here, which no longer
 /// count against the budget, never make the memory of a file system larger than the budget.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Trash(Vec<Block>);
+pub(crate) struct DeferredFrees(Vec<Block>);
 
-impl Trash {
+impl DeferredFrees {
     pub(crate) fn add(&mut self, blocks: impl Iterator<Item = Block>) {
         self.0.extend(blocks);
     }
