@@ -1,6 +1,5 @@
 //! Inspection of HTTP: rules, secrets and the request log.
 
-mod cipher_guard;
 pub(crate) mod context;
 mod denial;
 mod exchange;
@@ -8,13 +7,14 @@ pub(crate) mod guarded_records;
 pub(crate) mod inspector;
 mod request_check;
 mod response_body;
+mod secret_encodings;
 mod secret_filter;
-mod secret_forms;
 mod secret_store;
 mod secret_substitution;
 pub(crate) mod target;
 pub(crate) mod tls_peer;
+mod tls_record_filter;
 mod tunnel_ports;
 mod web_socket;
 
-pub(crate) use cipher_guard::CipherGuard;
+pub(crate) use tls_record_filter::TlsRecordFilter;

@@ -6,21 +6,21 @@
 
 #![allow(clippy::disallowed_methods, reason = "reads its own settings")]
 
+mod interpreters;
 mod known_differences;
 mod program;
 mod servers;
-mod sides;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
+use interpreters::{Outcomes, run_in_sandbox, run_natively};
 use known_differences::KnownDifference;
 use program::{Program, generate};
 use serde_json::Value;
 use servers::Servers;
-use sides::{Outcomes, run_in_sandbox, run_natively};
 use tokio::task::JoinSet;
 
 /// The number of seeds of a test run.
@@ -37,7 +37,7 @@ const SETTLE: [Duration; 3] = [
     Duration::from_millis(400),
 ];
 
-/// The first difference between the sides.
+/// The first difference between the interpreters.
 #[derive(Clone, Debug, PartialEq)]
 enum Difference {
     /// The position of an operation, and its outcomes natively and in the sandbox.

@@ -1,4 +1,4 @@
-//! The servers that programs of both sides use.
+//! The servers that programs of both interpreters use.
 
 use bytes::Bytes;
 use eryx::net::NetConfig;

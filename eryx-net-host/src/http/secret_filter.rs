@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use eryx_http::{Scrubber, ScrubberPatterns};
 
-use crate::http::secret_forms::Form;
+use crate::http::secret_encodings::EncodedSecret;
 
 /// What a stream is searched for.
 #[derive(Clone)]
@@ -47,18 +47,21 @@ const HELD_STEP: usize = 64;
 
 impl SecretPatterns {
     /// Returns the patterns of the forms of secrets, or `None` without any.
-    pub(super) fn new(forms: Vec<Form>) -> Option<Self> {
+    pub(super) fn new(forms: Vec<EncodedSecret>) -> Option<Self> {
         Self::with_search(forms, None)
     }
 
     /// Returns the patterns of the forms of secrets. What is searched is in `search`, which other
     /// networks with the same secrets share, and is built if it is not there yet.
-    pub(super) fn shared(forms: Vec<Form>, search: &OnceLock<ScrubberPatterns>) -> Option<Self> {
+    pub(super) fn shared(
+        forms: Vec<EncodedSecret>,
+        search: &OnceLock<ScrubberPatterns>,
+    ) -> Option<Self> {
         Self::with_search(forms, Some(search))
     }
 
     fn with_search(
-        mut forms: Vec<Form>,
+        mut forms: Vec<EncodedSecret>,
         search: Option<&OnceLock<ScrubberPatterns>>,
     ) -> Option<Self> {
         // The order depends on the secrets alone, as opposed to their placeholders.
@@ -210,13 +213,13 @@ impl Search {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::secret_forms::forms;
+    use crate::http::secret_encodings::encode_secret;
 
     const SECRET: &[u8] = b"ghp_0123456789abcdefghijklmnopqrstuvwxyz";
     const PLACEHOLDER: &[u8] = b"eryx-ABCDEFGHIJKLMNOPQRSTUVWXYZABCDEFGHI";
 
     fn filter(secret: &[u8]) -> SecretFilter {
-        let patterns = SecretPatterns::new(forms(secret, PLACEHOLDER)).expect("a form");
+        let patterns = SecretPatterns::new(encode_secret(secret, PLACEHOLDER)).expect("a form");
         let mut filter = SecretFilter::default();
         filter.refresh(&patterns, 1);
         filter
@@ -341,7 +344,9 @@ mod tests {
     #[test]
     fn other_secrets_in_the_middle_of_a_stream_are_replaced_from_there_on() {
         let patterns = |secrets: &[&[u8]]| {
-            let forms = secrets.iter().flat_map(|secret| forms(secret, PLACEHOLDER));
+            let forms = secrets
+                .iter()
+                .flat_map(|secret| encode_secret(secret, PLACEHOLDER));
             SecretPatterns::new(forms.collect()).expect("a form")
         };
         let mut filter = SecretFilter::default();

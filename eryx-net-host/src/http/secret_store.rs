@@ -16,8 +16,8 @@ use crate::config::http::{
     MAX_SECRETS, ProvideSecret, Secret, SecretSource, SharedSearch, check_value,
 };
 use crate::host_memory::{Charge, HostMemory, estimate};
+use crate::http::secret_encodings::{EncodedSecret, MAX_ENCODED_FORMS, encode_secret};
 use crate::http::secret_filter::SecretPatterns;
-use crate::http::secret_forms::{Form, MAX_FORMS, forms};
 
 /// The start of every placeholder, by which a person recognises it.
 const PREFIX: &str = "eryx-";
@@ -42,7 +42,7 @@ const MAX_PROVIDED: usize = 512;
 /// The most bytes of these values: twenty requests with a long token each wait at the same time.
 const MAX_PROVIDED_BYTES: usize = 32 * 1024;
 
-const _: () = assert!((MAX_SECRETS + MAX_PROVIDED) * MAX_FORMS <= Scrubber::MAX_SECRETS);
+const _: () = assert!((MAX_SECRETS + MAX_PROVIDED) * MAX_ENCODED_FORMS <= Scrubber::MAX_SECRETS);
 
 const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
@@ -257,9 +257,9 @@ impl SecretStore {
             .map(|other| (other.index, &other.value));
         let forms = fixed.chain(provided).flat_map(|(index, value)| {
             let placeholder = self.placeholder(index).as_bytes();
-            forms(value.expose_secret().as_bytes(), placeholder)
+            encode_secret(value.expose_secret().as_bytes(), placeholder)
         });
-        let forms: Vec<Form> = forms.collect();
+        let forms: Vec<EncodedSecret> = forms.collect();
         let patterns = match known.provided.is_empty() {
             true => SecretPatterns::shared(forms, &self.search.0)?,
             false => SecretPatterns::new(forms)?,

@@ -7,7 +7,7 @@ use secrecy::ExposeSecret;
 use secrecy::zeroize::Zeroizing;
 
 use crate::http::context::HttpContext;
-use crate::http::secret_forms::{json_escaped, percent_encoded};
+use crate::http::secret_encodings::{json_escaped, percent_encoded};
 use crate::http::secret_store::{SecretStore, Values};
 use crate::http::target::Peer;
 

@@ -284,13 +284,13 @@ fn write_frame(is_final: bool, opcode: u8, payload: &[u8], output: &mut Vec<u8>)
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::secret_forms::forms;
+    use crate::http::secret_encodings::encode_secret;
 
     const SECRET: &[u8] = b"ghp_0123456789abcdefghijklmnopqrstuvwxyz";
     const PLACEHOLDER: &[u8] = b"eryx-ABCDEFGHIJKLMNOPQRSTUVWXYZABCDEFGHI";
 
     fn filter() -> WebSocketFilter {
-        let patterns = SecretPatterns::new(forms(SECRET, PLACEHOLDER)).expect("a form");
+        let patterns = SecretPatterns::new(encode_secret(SECRET, PLACEHOLDER)).expect("a form");
         let mut filter = WebSocketFilter::default();
         filter.refresh(&patterns, 1);
         filter

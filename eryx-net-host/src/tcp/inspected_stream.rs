@@ -7,7 +7,7 @@ use eryx_tls::{Info, OUTGOING_LIMIT, POLL_LIMIT};
 
 use crate::audit::entry::AuditEntry;
 use crate::error::NetError;
-use crate::http::CipherGuard;
+use crate::http::TlsRecordFilter;
 use crate::http::context::HttpContext;
 use crate::http::inspector::{Inspector, STEP};
 use crate::http::target::InspectionTarget;
@@ -39,7 +39,7 @@ const _: () = assert!(MAX_FRUITLESS_READS * POLL_LIMIT <= 256 * 1024);
 pub(super) struct InspectedStream {
     layer: Layer,
     mode: Mode,
-    /// Bytes of a [`CipherGuard`] or a raw stream for the peer.
+    /// Bytes of a [`TlsRecordFilter`] or a raw stream for the peer.
     outgoing: Vec<u8>,
     yielded: bool,
 }
@@ -57,7 +57,7 @@ enum Mode {
     /// HTTP.
     Http(Box<Inspector>),
     /// TLS of the program's own session.
-    Guarded(Box<CipherGuard>),
+    Tls(Box<TlsRecordFilter>),
     /// Anything, on a connection whose requests are only recorded.
     Raw,
 }
@@ -108,7 +108,7 @@ impl InspectedStream {
             Mode::Undecided(_) => true,
             Mode::Http(inspector) => inspector.is_observer() && inspector.to_peer().is_empty(),
             Mode::Raw => self.outgoing.is_empty(),
-            Mode::Guarded(_) => false,
+            Mode::Tls(_) => false,
         };
         is_free && matches!(self.layer, Layer::Plain(_))
     }
@@ -200,7 +200,7 @@ impl InspectedStream {
     pub(super) fn has_buffered_input(&self) -> bool {
         let is_readable = match &self.mode {
             Mode::Http(inspector) => inspector.is_readable(),
-            Mode::Guarded(guard) => guard.has_ended(),
+            Mode::Tls(filter) => filter.has_ended(),
             Mode::Undecided(_) | Mode::Raw => false,
         };
         let is_buffered = match &self.layer {
@@ -248,14 +248,14 @@ impl InspectedStream {
         cx: &mut Context<'_>,
         max: usize,
     ) -> Poll<Result<Vec<u8>, NetError>> {
-        if let Mode::Guarded(guard) = &self.mode
-            && guard.has_ended()
+        if let Mode::Tls(filter) = &self.mode
+            && filter.has_ended()
         {
             return Poll::Ready(Ok(Vec::new()));
         }
         let data = ready!(self.poll_read_layer(cx, max))?;
         match &self.mode {
-            Mode::Guarded(guard) => guard.receive(&data),
+            Mode::Tls(filter) => filter.receive(&data),
             // Neither a server of HTTP nor one of TLS sends first.
             Mode::Undecided(undecided) if undecided.target.is_enforced() && !data.is_empty() => {
                 let mut inspector = undecided.inspector();
@@ -273,8 +273,8 @@ impl InspectedStream {
     pub(super) fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), NetError>> {
         self.yielded = false;
         if !matches!(self.mode, Mode::Http(_)) {
-            if let Mode::Guarded(guard) = &self.mode
-                && guard.has_ended()
+            if let Mode::Tls(filter) = &self.mode
+                && filter.has_ended()
             {
                 return Poll::Ready(Ok(()));
             }
@@ -365,7 +365,7 @@ impl InspectedStream {
         }
         let taken = match &mut self.mode {
             Mode::Http(inspector) => ready!(inspector.poll_request(cx, data))?,
-            Mode::Guarded(guard) => guard.push(data, &mut self.outgoing)?,
+            Mode::Tls(filter) => filter.push(data, &mut self.outgoing)?,
             Mode::Undecided(_) | Mode::Raw => {
                 let taken = data.len().min(STEP);
                 self.outgoing.extend_from_slice(&data[..taken]);
@@ -484,7 +484,7 @@ impl Undecided {
         }
         if self.target.is_enforced() {
             let context = Arc::clone(&self.context);
-            return Mode::Guarded(Box::new(CipherGuard::new(context, self.target.clone())));
+            return Mode::Tls(Box::new(TlsRecordFilter::new(context, self.target.clone())));
         }
         Mode::Raw
     }

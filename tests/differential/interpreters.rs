@@ -1,4 +1,4 @@
-//! The two sides of a comparison: the machine's own interpreter, and a sandbox.
+//! The two interpreters of a comparison: the one of the machine, and that of a sandbox.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -13,13 +13,13 @@ use crate::servers::Servers;
 
 const EXECUTOR: &str = include_str!("executor.py");
 
-/// How long a program may take on either side. Its operations take less than a second each.
+/// How long a program may take in either interpreter. Its operations take less than a second each.
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// The outcomes of a program's operations, or the text of its failure.
 pub(crate) type Outcomes = Result<Vec<Value>, String>;
 
-/// The text of a program for both sides. `settle` is the time to wait until a peer has acted.
+/// The text of a program for both interpreters. `settle` is the time to wait until a peer has acted.
 fn text(program: &Program, servers: &Servers, settle: Duration) -> String {
     format!(
         "import json as _json\nPROGRAM = _json.loads({:?})\nPORTS = {}\nCA = {:?}\nSETTLE = {}\n{EXECUTOR}",

@@ -5,10 +5,10 @@ use secrecy::zeroize::Zeroizing;
 
 /// A text that contains a secret or most of it, and the text of the same length that the program
 /// sees instead.
-pub(super) type Form = (Zeroizing<Vec<u8>>, Vec<u8>);
+pub(super) type EncodedSecret = (Zeroizing<Vec<u8>>, Vec<u8>);
 
 /// The most forms of one secret: as it is, one for each of [`ENCODINGS`], and six in Base64.
-pub(super) const MAX_FORMS: usize = 1 + ENCODINGS.len() + 6;
+pub(super) const MAX_ENCODED_FORMS: usize = 1 + ENCODINGS.len() + 6;
 
 /// Encodes a text.
 type Encode = fn(&[u8]) -> Vec<u8>;
@@ -83,9 +83,9 @@ const MIN_ENCODED: usize = 4;
 /// Besides the secret itself these are its [`ENCODINGS`], and Base64 as in Basic credentials. In
 /// Base64 the text before the secret decides how it is encoded, so there are three forms. Bits of
 /// its first and last byte that share a character with a neighbour are not part of them.
-pub(super) fn forms(value: &[u8], placeholder: &[u8]) -> Vec<Form> {
+pub(super) fn encode_secret(value: &[u8], placeholder: &[u8]) -> Vec<EncodedSecret> {
     let shown = masked(placeholder, value.len());
-    let mut forms: Vec<Form> = Vec::with_capacity(MAX_FORMS);
+    let mut forms: Vec<EncodedSecret> = Vec::with_capacity(MAX_ENCODED_FORMS);
     for encode in ENCODINGS {
         let encoded = Zeroizing::new(encode(value));
         if *encoded != value && forms.iter().all(|(other, _)| *other != encoded) {
@@ -229,8 +229,8 @@ mod tests {
     fn base64_contains_a_form_of_the_secret_whatever_surrounds_it() {
         for length in 1..40 {
             let secret: Vec<u8> = (0..length).map(|n| b'A' + n).collect();
-            let forms = forms(&secret, PLACEHOLDER);
-            assert!(forms.len() <= MAX_FORMS);
+            let forms = encode_secret(&secret, PLACEHOLDER);
+            assert!(forms.len() <= MAX_ENCODED_FORMS);
             for (before, after) in (0..7).flat_map(|before| (0..4).map(move |n| (before, n))) {
                 let text = [&vec![b'x'; before][..], &secret, &vec![b'y'; after]].concat();
                 let encoded = BASE64.encode(&text);
@@ -253,7 +253,7 @@ mod tests {
     fn every_form_is_shown_with_its_own_length() {
         for length in [1, 2, 3, 5, 26, 27, 28, 100] {
             let secret = "\"%a/".repeat(length);
-            for (form, shown) in forms(&secret.as_bytes()[..length], PLACEHOLDER) {
+            for (form, shown) in encode_secret(&secret.as_bytes()[..length], PLACEHOLDER) {
                 assert_eq!(form.len(), shown.len());
             }
         }
@@ -261,7 +261,7 @@ mod tests {
 
     #[test]
     fn a_secret_has_a_form_for_every_encoding_that_servers_use() {
-        let forms = forms(b"a/b+c=d\"'&<\\` ~*!e", PLACEHOLDER);
+        let forms = encode_secret(b"a/b+c=d\"'&<\\` ~*!e", PLACEHOLDER);
         for encoded in [
             "a/b+c=d\"'&<\\` ~*!e",
             "a%2Fb%2Bc%3Dd%22%27%26%3C%5C%60%20~%2A%21e",
@@ -292,13 +292,13 @@ mod tests {
                 "{encoded}"
             );
         }
-        assert!(forms.len() <= MAX_FORMS);
+        assert!(forms.len() <= MAX_ENCODED_FORMS);
     }
 
     #[test]
     fn a_secret_without_special_characters_has_few_forms() {
-        assert_eq!(forms(b"ghp_0123456789", PLACEHOLDER).len(), 6);
-        assert_eq!(forms(b"abc", PLACEHOLDER).len(), 2);
-        assert_eq!(forms(b"a", PLACEHOLDER).len(), 1);
+        assert_eq!(encode_secret(b"ghp_0123456789", PLACEHOLDER).len(), 6);
+        assert_eq!(encode_secret(b"abc", PLACEHOLDER).len(), 2);
+        assert_eq!(encode_secret(b"a", PLACEHOLDER).len(), 1);
     }
 }

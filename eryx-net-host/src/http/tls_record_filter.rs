@@ -1,4 +1,4 @@
-//! The guard of a connection to an inspected host that carries TLS of the guest program: only
+//! The filter of a connection to an inspected host that carries TLS of the guest program: only
 //! records of Eryx's own sessions pass.
 
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use crate::http::guarded_records::{GuardedRecords, HEADER, MAX_RECORD, NextRecor
 use crate::http::target::InspectionTarget;
 
 /// Compares the bytes that a program writes with the records of one TLS session.
-pub(crate) struct CipherGuard {
+pub(crate) struct TlsRecordFilter {
     context: Arc<HttpContext>,
     target: InspectionTarget,
     session: Option<Arc<GuardedRecords>>,
@@ -21,10 +21,10 @@ pub(crate) struct CipherGuard {
     missing: usize,
 }
 
-/// The most bytes that one call of [`CipherGuard::push`] appends, less one record.
+/// The most bytes that one call of [`TlsRecordFilter::push`] appends, less one record.
 const STEP: usize = 48 * 1024;
 
-impl CipherGuard {
+impl TlsRecordFilter {
     pub(crate) fn new(context: Arc<HttpContext>, target: InspectionTarget) -> Self {
         Self {
             context,
