@@ -33,7 +33,7 @@ from eryx_guest import (
     stdin,
     warmup,
 )
-from eryx_guest.adjustments import INTERNAL
+from eryx_guest.stdlib_patches import INTERNAL
 from eryx_guest.threads import scheduler
 
 # Limits of a report in characters: the host copies it, so a program must not choose its size.

@@ -15,7 +15,7 @@ from importlib.abc import InspectLoader, Loader, MetaPathFinder
 from types import CodeType, ModuleType
 from typing import Any
 
-from eryx_guest import adjustments
+from eryx_guest import stdlib_patches
 
 _NO_DISPLAY = "a sandbox has no display"
 _NO_PROCESSES = "a sandbox cannot start the interpreter of an environment"
@@ -70,7 +70,7 @@ class InMemoryLoader(InspectLoader):
     def exec_module(self, module: ModuleType) -> None:
         """Runs the code of a module in its namespace."""
         exec(self.get_code(module.__name__), module.__dict__)
-        adjustments.adjust(module)
+        stdlib_patches.patch(module)
 
     def is_package(self, fullname: str) -> bool:
         """Returns whether a module is a package. Raises ImportError for an unknown module."""
@@ -215,7 +215,7 @@ def _replace_loaders(finder: InMemoryFinder) -> None:
         spec = getattr(module, "__spec__", None)
         if spec is None or not isinstance(spec.loader, importlib.machinery.SourceFileLoader):
             continue
-        adjustments.adjust(module)
+        stdlib_patches.patch(module)
         replacement = finder.find_spec(name, None)
         if replacement is not None:
             module.__spec__ = replacement

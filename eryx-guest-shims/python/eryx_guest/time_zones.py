@@ -43,7 +43,7 @@ def _has_package() -> bool:
     return importlib.util.find_spec("tzdata") is not None
 
 
-def adjust_common(module: Any) -> None:
+def patch_common(module: Any) -> None:
     """Makes `zoneinfo` load the zones of the image."""
     stock = module.load_tzdata
 
@@ -60,7 +60,7 @@ def adjust_common(module: Any) -> None:
     module.load_tzdata = load_tzdata
 
 
-def adjust_tzpath(module: Any) -> None:
+def patch_tzpath(module: Any) -> None:
     """Makes `zoneinfo.available_timezones` return the zones of the image, too."""
     stock = module.available_timezones
 

@@ -8,7 +8,7 @@ from types import ModuleType
 from typing import Any
 
 
-def adjust(module: ModuleType) -> None:
+def patch(module: ModuleType) -> None:
     """Gives the pools of `multiprocessing.pool` a queue in place of the pipe."""
     import queue
 

@@ -44,7 +44,7 @@ def _multiprocessing_process(module: Any) -> None:
 def _multiprocessing_pool(module: Any) -> None:
     from eryx_guest.threads import pools
 
-    pools.adjust(module)
+    pools.patch(module)
 
 
 def _process_executor(module: Any) -> None:
@@ -87,7 +87,7 @@ def _inspect(module: Any) -> None:
 
 
 def _traceback(module: Any) -> None:
-    def adjusted(stock: Any) -> Any:
+    def patched(stock: Any) -> Any:
         @functools.wraps(stock)
         def walk(start: Any) -> Iterator[Any]:
             if start is None and stock.__name__ == "walk_stack":
@@ -97,7 +97,7 @@ def _traceback(module: Any) -> None:
         return walk
 
     for name in ("walk_stack", "walk_tb", "_walk_tb_with_full_positions"):
-        setattr(module, name, adjusted(getattr(module, name)))
+        setattr(module, name, patched(getattr(module, name)))
 
 
 def _program_frames(found: Iterator[Any]) -> Iterator[Any]:
@@ -114,16 +114,16 @@ def _program_frames(found: Iterator[Any]) -> Iterator[Any]:
 def _zoneinfo_common(module: Any) -> None:
     from eryx_guest import time_zones
 
-    time_zones.adjust_common(module)
+    time_zones.patch_common(module)
 
 
 def _zoneinfo_tzpath(module: Any) -> None:
     from eryx_guest import time_zones
 
-    time_zones.adjust_tzpath(module)
+    time_zones.patch_tzpath(module)
 
 
-_ADJUSTMENTS: dict[str, Callable[[Any], None]] = {
+_PATCHES: dict[str, Callable[[Any], None]] = {
     "asyncio.base_events": _asyncio_base_events,
     "concurrent.futures.process": _process_executor,
     "inspect": _inspect,
@@ -137,8 +137,8 @@ _ADJUSTMENTS: dict[str, Callable[[Any], None]] = {
 }
 
 
-def adjust(module: ModuleType) -> None:
+def patch(module: ModuleType) -> None:
     """Changes a module that was just imported, if it needs that."""
-    adjustment = _ADJUSTMENTS.get(module.__name__)
-    if adjustment is not None:
-        adjustment(module)
+    apply = _PATCHES.get(module.__name__)
+    if apply is not None:
+        apply(module)

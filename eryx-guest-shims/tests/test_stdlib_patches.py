@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from eryx_guest import adjustments
+from eryx_guest import stdlib_patches
 
 
 @pytest.fixture
-def adjusted(monkeypatch: pytest.MonkeyPatch):
-    """`adjusted(name)` returns a new module of the library with the changes."""
+def patched(monkeypatch: pytest.MonkeyPatch):
+    """`patched(name)` returns a new module of the library with the changes."""
 
     def load(name: str):
         spec = importlib.util.find_spec(name)
@@ -23,7 +23,7 @@ def adjusted(monkeypatch: pytest.MonkeyPatch):
         assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
-        adjustments.adjust(module)
+        stdlib_patches.patch(module)
         monkeypatch.setitem(sys.modules, name, module)
         return module
 
@@ -32,7 +32,7 @@ def adjusted(monkeypatch: pytest.MonkeyPatch):
 
 def call_from_image(function):
     """Calls a function from one that a module of the image defines."""
-    path = Path(adjustments.__file__).parent / "example.py"
+    path = Path(stdlib_patches.__file__).parent / "example.py"
     namespace: dict = {}
     exec(compile("def call(function): return function()", path, "exec"), namespace)
     return namespace["call"](function)
@@ -43,8 +43,8 @@ def missing():
     return 1 / 0
 
 
-def test_tracebacks_leave_out_the_frames_of_the_image(adjusted):
-    module = adjusted("traceback")
+def test_tracebacks_leave_out_the_frames_of_the_image(patched):
+    module = patched("traceback")
     try:
         call_from_image(missing)
     except ZeroDivisionError as caught:
@@ -57,8 +57,8 @@ def test_tracebacks_leave_out_the_frames_of_the_image(adjusted):
     assert "example.py" not in "".join(module.format_exception(error))
 
 
-def test_stacks_leave_out_the_frames_of_the_image(adjusted):
-    module = adjusted("traceback")
+def test_stacks_leave_out_the_frames_of_the_image(patched):
+    module = patched("traceback")
     for stack in (
         call_from_image(lambda: module.extract_stack()),
         call_from_image(lambda: module.StackSummary.extract(module.walk_stack(None))[::-1]),
@@ -66,8 +66,8 @@ def test_stacks_leave_out_the_frames_of_the_image(adjusted):
         assert [each.name for each in stack[-2:]] == ["call_from_image", "<lambda>"]
 
 
-def test_a_traceback_of_frames_of_the_image_alone_keeps_them(adjusted):
-    module = adjusted("traceback")
+def test_a_traceback_of_frames_of_the_image_alone_keeps_them(patched):
+    module = patched("traceback")
     try:
         call_from_image(missing)
     except ZeroDivisionError as caught:
@@ -77,8 +77,8 @@ def test_a_traceback_of_frames_of_the_image_alone_keeps_them(adjusted):
     assert [each.name for each in module.extract_tb(trace.tb_next)] == ["call"]
 
 
-def test_the_source_of_a_class_is_that_of_the_program_with_its_methods(adjusted, monkeypatch):
-    module = adjusted("inspect")
+def test_the_source_of_a_class_is_that_of_the_program_with_its_methods(patched, monkeypatch):
+    module = patched("inspect")
     main = type(os)("__main__")
     main.__file__ = "<script 2>"
     monkeypatch.setitem(sys.modules, "__main__", main)
