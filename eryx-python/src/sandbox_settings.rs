@@ -91,7 +91,7 @@ impl SandboxSettings {
         if functions.is_none()
             && functions_module
                 .as_deref()
-                .is_some_and(|name| name != "tools")
+                .is_some_and(|name| name != eryx::Functions::DEFAULT_MODULE)
         {
             return Err(ConfigError::new_err(
                 "functions_module has no effect without functions: add some, or leave it out",

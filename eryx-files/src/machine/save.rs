@@ -47,8 +47,9 @@ pub enum SaveError {
     /// A file has more names than the file system of the folder has hard links for.
     #[error(
         "{path:?} cannot be saved: it is another name of a saved file, no hard link to that can be \
-         made, and such files have at most 64 MiB of copies; save to a folder on a file system \
-         with hard links"
+         made, and such files have at most {} MiB of copies; save to a folder on a file system \
+         with hard links",
+        MAX_COPIED >> 20
     )]
     Names {
         /// The path of the file, as the program sees it.
