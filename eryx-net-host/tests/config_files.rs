@@ -300,273 +300,100 @@ fn a_configuration_with_a_custom_resolver_cannot_be_serialised() {
 fn a_malformed_file_is_an_error_with_the_position_the_text_and_the_fix() {
     let server = Leaf::server(["a.example"]).self_signed().expect("identity");
     let key = format!("root_certs = ['''{}''']", server.key_pem());
-    let table: &[(&str, &str, &[&str])] = &[
+    // Each row has a file, the position of its error, and parts of the error.
+    let table = [
         // Not TOML.
-        ("max_connections", "line 1", &["="]),
-        ("max_connections = ", "line 1", &["max_connections ="]),
-        ("\n\nallowed_hosts = [\"a.example\"", "line 3", &["]"]),
-        ("allowed_hosts = \"a.example", "line 1", &["\""]),
-        (
-            "max_connections = 1\nmax_connections = 2",
-            "line 2",
-            &["duplicate key"],
-        ),
-        ("[hosts\n", "line 1", &["]"]),
+        "max_connections | line 1 | =",
+        "max_connections =  | line 1 | max_connections =",
+        "\n\nallowed_hosts = [\"a.example\" | line 3 | ]",
+        "allowed_hosts = \"a.example | line 1 | \"",
+        "max_connections = 1\nmax_connections = 2 | line 2 | duplicate key",
+        "[hosts\n | line 1 | ]",
         // Not a setting.
-        (
-            "max_conections = 3",
-            "line 1, column 1",
-            &["`max_conections`", "`max_connections`"],
-        ),
-        (
-            "\nallowed-hosts = []",
-            "line 2, column 1",
-            &["`allowed-hosts`", "did you mean `allowed_hosts`?"],
-        ),
-        (
-            "[network]\nreport_only = true",
-            "line 1",
-            &["`network`", "expected one of"],
-        ),
+        "max_conections = 3 | line 1, column 1 | `max_conections` | `max_connections`",
+        "\nallowed-hosts = [] | line 2, column 1 | `allowed-hosts` | did you mean `allowed_hosts`?",
+        "[network]\nreport_only = true | line 1 | `network` | expected one of",
         // A value of the wrong type.
-        (
-            "max_connections = \"ten\"",
-            "line 1, column 19",
-            &["\"ten\"", "a whole number without quotes"],
-        ),
-        (
-            "max_connections = 1.5",
-            "line 1",
-            &["1.5", "a whole number"],
-        ),
-        (
-            "max_connections = -1",
-            "line 1",
-            &["-1", "a whole number such as 10"],
-        ),
-        (
-            "max_connections = [1]",
-            "line 1",
-            &["sequence", "a whole number"],
-        ),
-        (
-            "max_connections_per_host = -3",
-            "line 1",
-            &["-3", "a whole number such as 10"],
-        ),
-        (
-            "connects_per_second = 0",
-            "line 1",
-            &["0 a second", "give at least 1"],
-        ),
-        (
-            "connects_per_second = 5_000_000_000",
-            "line 1",
-            &["5000000000 is too large"],
-        ),
-        (
-            "sent_bytes_per_second = 0",
-            "line 1",
-            &["0 a second", "give at least 1"],
-        ),
-        (
-            "received_bytes_per_second = \"1M\"",
-            "line 1",
-            &["\"1M\"", "without quotes"],
-        ),
-        (
-            "connect_timeout_ms = 0",
-            "line 1",
-            &["0 ms is not a timeout", "at most 24 hours (86400000 ms)"],
-        ),
-        (
-            "io_timeout_ms = 86_400_001",
-            "line 1",
-            &["86400001", "at most 24 hours (86400000 ms)"],
-        ),
-        (
-            "io_timeout_ms = \"30s\"",
-            "line 1",
-            &["\"30s\"", "a whole number"],
-        ),
-        ("report_only = \"yes\"", "line 1", &["\"yes\"", "a boolean"]),
-        ("shared_caches = 1", "line 1", &["`1`", "a boolean"]),
-        (
-            "allowed_hosts = \"a.example\"",
-            "line 1",
-            &["a sequence; write [\"a.example\"]"],
-        ),
-        ("allowed_hosts = [80]", "line 1", &["80", "as a string"]),
+        "max_connections = \"ten\" | line 1, column 19 | \"ten\" | a whole number without quotes",
+        "max_connections = 1.5 | line 1 | 1.5 | a whole number",
+        "max_connections = -1 | line 1 | -1 | a whole number such as 10",
+        "max_connections = [1] | line 1 | sequence | a whole number",
+        "max_connections_per_host = -3 | line 1 | -3 | a whole number such as 10",
+        "connects_per_second = 0 | line 1 | 0 a second | give at least 1",
+        "connects_per_second = 5_000_000_000 | line 1 | 5000000000 is too large",
+        "sent_bytes_per_second = 0 | line 1 | 0 a second | give at least 1",
+        "received_bytes_per_second = \"1M\" | line 1 | \"1M\" | without quotes",
+        "connect_timeout_ms = 0 | line 1 | 0 ms is not a timeout | at most 24 hours (86400000 ms)",
+        "io_timeout_ms = 86_400_001 | line 1 | 86400001 | at most 24 hours (86400000 ms)",
+        "io_timeout_ms = \"30s\" | line 1 | \"30s\" | a whole number",
+        "report_only = \"yes\" | line 1 | \"yes\" | a boolean",
+        "shared_caches = 1 | line 1 | `1` | a boolean",
+        "allowed_hosts = \"a.example\" | line 1 | a sequence; write [\"a.example\"]",
+        "allowed_hosts = [80] | line 1 | 80 | as a string",
         // Patterns, each with its position in the list.
-        (
-            "allowed_hosts = [\n  'a.example',\n  'api.*.com',\n]",
-            "line 3, column 3",
-            &["`api.*.com` is not a host pattern", "*.example.com"],
-        ),
-        (
-            "allowed_hosts = ['']",
-            "line 1, column 18",
-            &["empty", "example.com"],
-        ),
-        (
-            "allowed_hosts = ['https://a.example/']",
-            "line 1",
-            &["URL", "the host alone"],
-        ),
-        (
-            "allowed_hosts = ['a.example:https']",
-            "line 1",
-            &["`https` is not a port", "1 to 65535"],
-        ),
-        (
-            "allowed_hosts = ['a.example:0']",
-            "line 1",
-            &["`0` is not a port", "1 to 65535"],
-        ),
-        (
-            "allowed_hosts = ['a.example:9000-8000']",
-            "line 1",
-            &["8000-9000"],
-        ),
-        (
-            "allowed_hosts = ['a.example, b.example']",
-            "line 1",
-            &["an entry of its own"],
-        ),
-        (
-            "blocked_hosts = ['127.1']",
-            "line 1",
-            &["`127.1`", "four decimal numbers"],
-        ),
-        (
-            "blocked_hosts = ['10.0.0.1/8']",
-            "line 1",
-            &["`10.0.0.1/8`", "10.0.0.0/8"],
-        ),
-        (
-            "also_blocked_hosts = ['a b']",
-            "line 1",
-            &["`a b`", "a space"],
-        ),
-        (
-            "allowed_udp = ['ns.corp']",
-            "line 1",
-            &["`ns.corp`", "`ns.corp:53`"],
-        ),
-        (
-            "internal_hosts = ['*corp']",
-            "line 1",
-            &["`*corp`", "*.example.com"],
-        ),
-        ("allowed_networks = ['corp']", "line 1", &["`corp`"]),
-        (
-            "allowed_networks = ['10.0.0.0/33']",
-            "line 1",
-            &["33", "32"],
-        ),
-        (
-            "allowed_networks = ['10.0.0.1/8']",
-            "line 1",
-            &["10.0.0.0/8"],
-        ),
-        (
-            "allowed_networks = ['::ffff:10.0.0.0/104']",
-            "line 1",
-            &["10.0.0.0/8"],
-        ),
+        "allowed_hosts = [\n  'a.example',\n  'api.*.com',\n] | line 3, column 3 | \
+         `api.*.com` is not a host pattern | *.example.com",
+        "allowed_hosts = [''] | line 1, column 18 | empty | example.com",
+        "allowed_hosts = ['https://a.example/'] | line 1 | URL | the host alone",
+        "allowed_hosts = ['a.example:https'] | line 1 | `https` is not a port | 1 to 65535",
+        "allowed_hosts = ['a.example:0'] | line 1 | `0` is not a port | 1 to 65535",
+        "allowed_hosts = ['a.example:9000-8000'] | line 1 | 8000-9000",
+        "allowed_hosts = ['a.example, b.example'] | line 1 | an entry of its own",
+        "blocked_hosts = ['127.1'] | line 1 | `127.1` | four decimal numbers",
+        "blocked_hosts = ['10.0.0.1/8'] | line 1 | `10.0.0.1/8` | 10.0.0.0/8",
+        "also_blocked_hosts = ['a b'] | line 1 | `a b` | a space",
+        "allowed_udp = ['ns.corp'] | line 1 | `ns.corp` | `ns.corp:53`",
+        "internal_hosts = ['*corp'] | line 1 | `*corp` | *.example.com",
+        "allowed_networks = ['corp'] | line 1 | `corp`",
+        "allowed_networks = ['10.0.0.0/33'] | line 1 | 33 | 32",
+        "allowed_networks = ['10.0.0.1/8'] | line 1 | 10.0.0.0/8",
+        "allowed_networks = ['::ffff:10.0.0.0/104'] | line 1 | 10.0.0.0/8",
         // Certificates.
-        (
-            "root_certs = ['']",
-            "line 1",
-            &["the root certificate is empty", "PEM"],
-        ),
-        (
-            "root_certs = ['hello']",
-            "line 1",
-            &["not an X.509 certificate", "-----BEGIN CERTIFICATE-----"],
-        ),
-        (
-            &key,
-            "line 1",
-            &["private key", "the CA's certificate alone"],
-        ),
-        ("root_certs = 'ca.pem'", "line 1", &["ca.pem", "a sequence"]),
+        "root_certs = [''] | line 1 | the root certificate is empty | PEM",
+        "root_certs = ['hello'] | line 1 | not an X.509 certificate | -----BEGIN CERTIFICATE-----",
+        "root_certs = 'ca.pem' | line 1 | ca.pem | a sequence",
         // Names and addresses.
-        (
-            "dns_server = 'dns.example'",
-            "line 1",
-            &["`dns.example` is not a name server", "192.0.2.53"],
-        ),
-        (
-            "dns_server = '192.0.2.53:0'",
-            "line 1",
-            &["`192.0.2.53:0` is not a name server"],
-        ),
-        ("[hosts]\n'a b' = []", "line 2", &["`a b`", "a space"]),
-        ("[hosts]\n'10.0.0.1' = []", "line 2", &["`10.0.0.1`"]),
-        (
-            "[hosts]\n'a.example' = '10.0.0.1'",
-            "line 2",
-            &["10.0.0.1", "a sequence"],
-        ),
-        (
-            "[hosts]\n'a.example' = ['b.example']",
-            "line 2, column 16",
-            &["`b.example` is not an IP address", "192.0.2.7"],
-        ),
-        (
-            "[hosts]\n'a.example' = []\n'A.example' = []",
-            "line ",
-            &["`a.example` is there twice", "one list"],
-        ),
+        "dns_server = 'dns.example' | line 1 | `dns.example` is not a name server | 192.0.2.53",
+        "dns_server = '192.0.2.53:0' | line 1 | `192.0.2.53:0` is not a name server",
+        "[hosts]\n'a b' = [] | line 2 | `a b` | a space",
+        "[hosts]\n'10.0.0.1' = [] | line 2 | `10.0.0.1`",
+        "[hosts]\n'a.example' = '10.0.0.1' | line 2 | 10.0.0.1 | a sequence",
+        "[hosts]\n'a.example' = ['b.example'] | line 2, column 16 | \
+         `b.example` is not an IP address | 192.0.2.7",
+        "[hosts]\n'a.example' = []\n'A.example' = [] | line  | `a.example` is there twice | \
+         one list",
         // HTTP rules.
-        (
-            "http_denials = 'silent'",
-            "line 1, column 16",
-            &["`silent`", "`error` or `response`"],
-        ),
-        (
-            "inspect = ['a.*.b']",
-            "line 1, column 12",
-            &["`a.*.b` is not a host pattern"],
-        ),
-        (
-            "[[http_rules]]\nmethods = ['GET']",
-            "line 1",
-            &["missing field `host`"],
-        ),
-        (
-            "[[http_rules]]\nhost = 'a.example'\nmethods = ['GET', 'put']",
-            "line 3, column 19",
-            &["write `PUT`"],
-        ),
-        (
-            "[[http_rules]]\nhost = 'a.example'\npaths = ['/a/**/b']",
-            "line 3, column 10",
-            &["`/a/**/b` is not a path pattern", "write it last"],
-        ),
-        (
-            "[[http_rules]]\nhost = 'a.example'\nmethods = []",
-            "line 1",
-            &["list of methods is empty"],
-        ),
-        (
-            "[[http_rules]]\nhost = 'a.example'\npath = '/a'",
-            "line 3",
-            &["unknown field `path`", "`paths`"],
-        ),
+        "http_denials = 'silent' | line 1, column 16 | `silent` | `error` or `response`",
+        "inspect = ['a.*.b'] | line 1, column 12 | `a.*.b` is not a host pattern",
+        "[[http_rules]]\nmethods = ['GET'] | line 1 | missing field `host`",
+        "[[http_rules]]\nhost = 'a.example'\nmethods = ['GET', 'put'] | line 3, column 19 | \
+         write `PUT`",
+        "[[http_rules]]\nhost = 'a.example'\npaths = ['/a/**/b'] | line 3, column 10 | \
+         `/a/**/b` is not a path pattern | write it last",
+        "[[http_rules]]\nhost = 'a.example'\nmethods = [] | line 1 | list of methods is empty",
+        "[[http_rules]]\nhost = 'a.example'\npath = '/a' | line 3 | unknown field `path` | `paths`",
     ];
     assert!(table.len() >= 30);
-    for (text, position, parts) in table {
+    let check = |text: &str, position: &str, parts: &[&str]| {
         let error = match NetConfig::from_toml_str(text) {
             Err(ConfigError::File(error)) => error,
             other => panic!("{text}: {other:?}"),
         };
         assert!(error.starts_with(position), "{text}: {error}");
-        for part in *parts {
+        for part in parts {
             assert!(error.contains(part), "{text}: no {part} in {error}");
         }
+    };
+    for row in table {
+        let fields: Vec<&str> = row.split(" | ").collect();
+        let [text, position, parts @ ..] = &fields[..] else {
+            panic!("two fields: {row}");
+        };
+        assert!(!parts.is_empty(), "{row}");
+        check(text, position, parts);
     }
+    let parts = ["private key", "the CA's certificate alone"];
+    check(&key, "line 1", &parts);
 }
 
 #[test]
