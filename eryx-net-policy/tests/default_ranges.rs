@@ -5,159 +5,68 @@ use eryx_net_policy::{
     loopback_patterns,
 };
 
-/// First and last address of each range, and whether the addresses before and after it are public.
-const RANGES: &[(&str, &str, Option<&str>, Option<&str>)] = &[
-    ("0.0.0.0", "0.255.255.255", None, Some("1.0.0.0")),
-    (
-        "10.0.0.0",
-        "10.255.255.255",
-        Some("9.255.255.255"),
-        Some("11.0.0.0"),
-    ),
-    (
-        "100.64.0.0",
-        "100.127.255.255",
-        Some("100.63.255.255"),
-        Some("100.128.0.0"),
-    ),
-    (
-        "127.0.0.0",
-        "127.255.255.255",
-        Some("126.255.255.255"),
-        Some("128.0.0.0"),
-    ),
-    (
-        "168.63.129.16",
-        "168.63.129.16",
-        Some("168.63.129.15"),
-        Some("168.63.129.17"),
-    ),
-    (
-        "169.254.0.0",
-        "169.254.255.255",
-        Some("169.253.255.255"),
-        Some("169.255.0.0"),
-    ),
-    (
-        "172.16.0.0",
-        "172.31.255.255",
-        Some("172.15.255.255"),
-        Some("172.32.0.0"),
-    ),
-    (
-        "192.0.0.0",
-        "192.0.0.255",
-        Some("191.255.255.255"),
-        Some("192.0.1.0"),
-    ),
-    (
-        "192.0.2.0",
-        "192.0.2.255",
-        Some("192.0.1.255"),
-        Some("192.0.3.0"),
-    ),
-    (
-        "192.88.99.0",
-        "192.88.99.255",
-        Some("192.88.98.255"),
-        Some("192.88.100.0"),
-    ),
-    (
-        "192.168.0.0",
-        "192.168.255.255",
-        Some("192.167.255.255"),
-        Some("192.169.0.0"),
-    ),
-    (
-        "198.18.0.0",
-        "198.19.255.255",
-        Some("198.17.255.255"),
-        Some("198.20.0.0"),
-    ),
-    (
-        "198.51.100.0",
-        "198.51.100.255",
-        Some("198.51.99.255"),
-        Some("198.51.101.0"),
-    ),
-    (
-        "203.0.113.0",
-        "203.0.113.255",
-        Some("203.0.112.255"),
-        Some("203.0.114.0"),
-    ),
-    (
-        "224.0.0.0",
-        "255.255.255.255",
-        Some("223.255.255.255"),
-        None,
-    ),
-    ("::", "::ffff", None, None),
-    (
-        "64:ff9b:1::",
-        "64:ff9b:1:ffff:ffff:ffff:ffff:ffff",
-        None,
-        None,
-    ),
-    (
-        "64:ff9a:ffff:ffff:ffff:ffff:ffff:ffff",
-        "64:ff9b::1:0:0",
-        None,
-        None,
-    ),
-    (
-        "100::",
-        "1fff:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
-        None,
-        Some("2000::"),
-    ),
-    (
-        "2001::",
-        "2001:1ff:ffff:ffff:ffff:ffff:ffff:ffff",
-        Some("2000:ffff:ffff:ffff:ffff:ffff:ffff:ffff"),
-        Some("2001:200::"),
-    ),
-    (
-        "2001:db8::",
-        "2001:db8:ffff:ffff:ffff:ffff:ffff:ffff",
-        Some("2001:db7:ffff:ffff:ffff:ffff:ffff:ffff"),
-        Some("2001:db9::"),
-    ),
-    (
-        "2002::",
-        "2002:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
-        Some("2001:ffff:ffff:ffff:ffff:ffff:ffff:ffff"),
-        Some("2003::"),
-    ),
-    (
-        "3fff::",
-        "3fff:fff:ffff:ffff:ffff:ffff:ffff:ffff",
-        Some("3ffe:ffff:ffff:ffff:ffff:ffff:ffff:ffff"),
-        Some("3fff:1000::"),
-    ),
-    (
-        "4000::",
-        "7fff:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
-        Some("3fff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"),
-        None,
-    ),
-    (
-        "8000::",
-        "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
-        None,
-        None,
-    ),
+/// First and last address of each range, and the addresses before and after it if they are public.
+const RANGES: [&str; 25] = [
+    "0.0.0.0 0.255.255.255 - 1.0.0.0",
+    "10.0.0.0 10.255.255.255 9.255.255.255 11.0.0.0",
+    "100.64.0.0 100.127.255.255 100.63.255.255 100.128.0.0",
+    "127.0.0.0 127.255.255.255 126.255.255.255 128.0.0.0",
+    "168.63.129.16 168.63.129.16 168.63.129.15 168.63.129.17",
+    "169.254.0.0 169.254.255.255 169.253.255.255 169.255.0.0",
+    "172.16.0.0 172.31.255.255 172.15.255.255 172.32.0.0",
+    "192.0.0.0 192.0.0.255 191.255.255.255 192.0.1.0",
+    "192.0.2.0 192.0.2.255 192.0.1.255 192.0.3.0",
+    "192.88.99.0 192.88.99.255 192.88.98.255 192.88.100.0",
+    "192.168.0.0 192.168.255.255 192.167.255.255 192.169.0.0",
+    "198.18.0.0 198.19.255.255 198.17.255.255 198.20.0.0",
+    "198.51.100.0 198.51.100.255 198.51.99.255 198.51.101.0",
+    "203.0.113.0 203.0.113.255 203.0.112.255 203.0.114.0",
+    "224.0.0.0 255.255.255.255 223.255.255.255 -",
+    ":: ::ffff - -",
+    "64:ff9b:1:: 64:ff9b:1:ffff:ffff:ffff:ffff:ffff - -",
+    "64:ff9a:ffff:ffff:ffff:ffff:ffff:ffff 64:ff9b::1:0:0 - -",
+    "100:: 1fff:ffff:ffff:ffff:ffff:ffff:ffff:ffff - 2000::",
+    "2001:: 2001:1ff:ffff:ffff:ffff:ffff:ffff:ffff \
+     2000:ffff:ffff:ffff:ffff:ffff:ffff:ffff 2001:200::",
+    "2001:db8:: 2001:db8:ffff:ffff:ffff:ffff:ffff:ffff \
+     2001:db7:ffff:ffff:ffff:ffff:ffff:ffff 2001:db9::",
+    "2002:: 2002:ffff:ffff:ffff:ffff:ffff:ffff:ffff 2001:ffff:ffff:ffff:ffff:ffff:ffff:ffff 2003::",
+    "3fff:: 3fff:fff:ffff:ffff:ffff:ffff:ffff:ffff \
+     3ffe:ffff:ffff:ffff:ffff:ffff:ffff:ffff 3fff:1000::",
+    "4000:: 7fff:ffff:ffff:ffff:ffff:ffff:ffff:ffff 3fff:ffff:ffff:ffff:ffff:ffff:ffff:ffff -",
+    "8000:: ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff - -",
 ];
+
+/// A range, and the public addresses beside it.
+struct Range {
+    inside: [&'static str; 2],
+    outside: Vec<&'static str>,
+}
+
+fn ranges() -> Vec<Range> {
+    let range = |row: &'static str| {
+        let fields: Vec<&str> = row.split(' ').collect();
+        let [first, last, beside @ ..] = &fields[..] else {
+            panic!("two addresses: {row}");
+        };
+        assert_eq!(beside.len(), 2, "{row}");
+        Range {
+            inside: [*first, *last],
+            outside: beside.iter().copied().filter(|a| *a != "-").collect(),
+        }
+    };
+    RANGES.map(range).into()
+}
 
 #[test]
 fn each_range_is_blocked_from_its_first_to_its_last_address() {
     let policy = Policy::default();
-    for (first, last, below, above) in RANGES {
-        for inside in [first, last] {
+    for range in ranges() {
+        for inside in range.inside {
             let verdict = policy.check(inside, 443);
             assert_eq!(verdict.reason(), Reason::AddressBlocked, "{verdict}");
         }
-        for outside in [below, above].into_iter().flatten() {
+        for outside in range.outside {
             let verdict = policy.check(outside, 443);
             assert_eq!(verdict.reason(), Reason::NotBlocked, "{verdict}");
         }
@@ -167,16 +76,17 @@ fn each_range_is_blocked_from_its_first_to_its_last_address() {
 #[test]
 fn each_ipv4_range_is_blocked_in_its_mapped_and_nat64_forms() {
     let policy = Policy::default();
-    let ipv4 = RANGES.iter().filter(|(first, ..)| first.contains('.'));
-    for (first, last, below, above) in ipv4 {
+    let ranges = ranges();
+    let ipv4 = ranges.iter().filter(|range| range.inside[0].contains('.'));
+    for range in ipv4 {
         for prefix in ["::ffff:", "64:ff9b::"] {
-            for inside in [first, last] {
+            for inside in range.inside {
                 assert!(
                     policy.check(&format!("{prefix}{inside}"), 443).is_denied(),
                     "{prefix}{inside}"
                 );
             }
-            for outside in [below, above].into_iter().flatten() {
+            for outside in &range.outside {
                 assert!(
                     policy
                         .check(&format!("{prefix}{outside}"), 443)
@@ -292,9 +202,10 @@ fn allow_localhost_allows_only_loopback() {
             .is_allowed()
     );
 
-    let stays_blocked = RANGES.iter().filter(|(first, ..)| *first != "127.0.0.0");
-    for (first, last, ..) in stays_blocked {
-        for host in [first, last] {
+    let ranges = ranges();
+    let stay_blocked = ranges.iter().filter(|range| range.inside[0] != "127.0.0.0");
+    for range in stay_blocked {
+        for host in range.inside {
             assert!(policy.check(host, 80).is_denied(), "{host}");
         }
     }
