@@ -105,91 +105,41 @@ mod tests {
     use super::super::yield_point::tests::{Count, block_on};
     use super::*;
 
-    /// The hash function, the password, the salt, the number of rounds, and the key.
-    type Case = (Hash, &'static [u8], &'static [u8], u32, &'static str);
-
-    /// The results of CPython's `hashlib.pbkdf2_hmac` with OpenSSL.
-    const KEYS: [Case; 10] = [
-        (
-            Hash::Md5,
-            b"password",
-            b"salt",
-            300,
-            "1e6322ba8deb66f54f6e80ad5fc3e27863",
-        ),
-        (
-            Hash::Sha1,
-            b"password",
-            b"salt",
-            300,
-            "1b0cb4bb1d10fa65ec5ca7a34d8ca6d699",
-        ),
-        (
-            Hash::Sha224,
-            b"password",
-            b"salt",
-            300,
-            "94073af223d0f0586134f01b5dfc71d5a8",
-        ),
-        (
-            Hash::Sha256,
-            b"password",
-            b"salt",
-            300,
-            "bac6cf0eb54376c80163ca7bcd4a7549ed",
-        ),
-        (
-            Hash::Sha384,
-            b"password",
-            b"salt",
-            300,
-            "147cf7c7339f90d9add0d2a6a16ce023cd",
-        ),
-        (
-            Hash::Sha512,
-            b"password",
-            b"salt",
-            300,
-            "2239f4890deb435d3d9e3aae2f96c0231f",
-        ),
-        (
-            Hash::Sha512T224,
-            b"password",
-            b"salt",
-            300,
-            "6c2d8b3232dec6d804af622d8ce21a94e8",
-        ),
-        (
-            Hash::Sha512T256,
-            b"password",
-            b"salt",
-            300,
-            "12192d53ef708679d0b66ed19547cf93e6",
-        ),
-        (
-            Hash::Sha1,
-            b"passwordPASSWORDpassword",
-            b"saltSALTsaltSALTsaltSALTsaltSALTsalt",
-            4096,
-            "3d2eec4fe41c849b80c8d83662c0e44a8b291a964cf2f07038",
-        ),
-        (
-            Hash::Sha256,
-            b"",
-            b"",
-            1,
-            "f7ce0b653d2d72a4108cf5abe912ffdd777616dbbb27a70e8204f3ae2d0f6fad89f68f4811d1e87b",
-        ),
+    /// The results of CPython's `hashlib.pbkdf2_hmac` with OpenSSL, for the password "password", the
+    /// salt "salt" and 300 rounds.
+    const KEYS: [(Hash, &str); 8] = [
+        (Hash::Md5, "1e6322ba8deb66f54f6e80ad5fc3e27863"),
+        (Hash::Sha1, "1b0cb4bb1d10fa65ec5ca7a34d8ca6d699"),
+        (Hash::Sha224, "94073af223d0f0586134f01b5dfc71d5a8"),
+        (Hash::Sha256, "bac6cf0eb54376c80163ca7bcd4a7549ed"),
+        (Hash::Sha384, "147cf7c7339f90d9add0d2a6a16ce023cd"),
+        (Hash::Sha512, "2239f4890deb435d3d9e3aae2f96c0231f"),
+        (Hash::Sha512T224, "6c2d8b3232dec6d804af622d8ce21a94e8"),
+        (Hash::Sha512T256, "12192d53ef708679d0b66ed19547cf93e6"),
     ];
 
     #[test]
     fn keys_are_those_of_openssl() {
-        for (hash, password, salt, rounds, expected) in KEYS {
+        let check = |hash, password: &[u8], salt: &[u8], rounds, expected: &str| {
             let mut yields = Count::default();
             let size = expected.len() / 2;
             let key = block_on(derive(&mut yields, hash, password, salt, rounds, size));
             assert_eq!(HEXLOWER.encode(&key), expected, "{hash:?}");
+        };
+        for (hash, expected) in KEYS {
+            check(hash, b"password", b"salt", 300, expected);
         }
+        let expected = "3d2eec4fe41c849b80c8d83662c0e44a8b291a964cf2f07038";
+        check(
+            Hash::Sha1,
+            b"passwordPASSWORDpassword",
+            b"saltSALTsaltSALTsaltSALTsaltSALTsalt",
+            4096,
+            expected,
+        );
+        let expected =
+            "f7ce0b653d2d72a4108cf5abe912ffdd777616dbbb27a70e8204f3ae2d0f6fad89f68f4811d1e87b";
+        check(Hash::Sha256, b"", b"", 1, expected);
     }
 
     #[test]

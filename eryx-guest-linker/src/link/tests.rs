@@ -533,45 +533,23 @@ fn rejection(content: &[u8]) -> Rejection {
 
 #[test]
 fn imports_that_the_image_does_not_have_are_rejected_by_name() {
-    for (definitions, expected) in [
-        (
-            r#"(import "env" "fork" (func (result i32))) (import "GOT.mem" "environ" (global (mut i32)))
-               (import "GOT.func" "execve" (global (mut i32)))"#,
-            "needs symbols that sandboxes do not have: fork, environ, execve",
-        ),
-        (
-            r#"(import "wasi_snapshot_preview1" "sock_open" (func (result i32)))"#,
-            "imports the function sock_open from wasi_snapshot_preview1",
-        ),
-        (
-            r#"(import "$root" "yield-now" (func))"#,
-            "imports the function yield-now from $root",
-        ),
-        (
-            r#"(import "host" "0" (func))"#,
-            "imports the function 0 from host",
-        ),
-        (
-            r#"(import "env" "counter" (global (mut i32)))"#,
-            "imports the global counter from env",
-        ),
-        (
-            r#"(import "env" "other" (table 1 funcref))"#,
-            "imports the table other from env",
-        ),
-        (
-            r#"(import "GOT.mem" "text" (global (mut i64)))"#,
-            "imports the global text from GOT.mem",
-        ),
-        (
-            r#"(import "env" "__stack_pointer" (global i32))"#,
-            "imports the global __stack_pointer from env",
-        ),
-        (
-            r#"(import "env" "seven" (func (result i64)))"#,
-            "calls seven with the type (func (result i64)), but its type is (func (result i32))",
-        ),
+    for row in [
+        r#"(import "env" "fork" (func (result i32))) (import "GOT.mem" "environ" (global (mut i32)))
+               (import "GOT.func" "execve" (global (mut i32)))
+           | needs symbols that sandboxes do not have: fork, environ, execve"#,
+        r#"(import "wasi_snapshot_preview1" "sock_open" (func (result i32)))
+           | imports the function sock_open from wasi_snapshot_preview1"#,
+        r#"(import "$root" "yield-now" (func)) | imports the function yield-now from $root"#,
+        r#"(import "host" "0" (func)) | imports the function 0 from host"#,
+        r#"(import "env" "counter" (global (mut i32))) | imports the global counter from env"#,
+        r#"(import "env" "other" (table 1 funcref)) | imports the table other from env"#,
+        r#"(import "GOT.mem" "text" (global (mut i64))) | imports the global text from GOT.mem"#,
+        r#"(import "env" "__stack_pointer" (global i32))
+           | imports the global __stack_pointer from env"#,
+        r#"(import "env" "seven" (func (result i64)))
+           | calls seven with the type (func (result i64)), but its type is (func (result i32))"#,
     ] {
+        let (definitions, expected) = row.split_once("| ").expect(row);
         let reason = rejection(&library(definitions)).to_string();
         assert!(reason.starts_with(expected), "{reason}");
     }
@@ -585,82 +563,42 @@ fn imports_that_the_image_does_not_have_are_rejected_by_name() {
 #[test]
 fn modules_that_are_no_libraries_are_rejected_with_the_reason() {
     let text = |text: &str| wat::parse_str(text).unwrap_or_else(|error| panic!("{error}\n{text}"));
-    for (content, expected) in [
-        (b"\x7fELF".to_vec(), "is not valid WebAssembly"),
-        (text("(component)"), "is a component"),
-        (text("(module)"), "is no shared library"),
-        (
-            library(r#"(import "env" "nothing" (func $nothing)) (start $nothing)"#),
-            "starts with an imported function",
-        ),
-        (library("(tag)"), "throws exceptions"),
-        (
-            library("(global (mut i32) (i32.const 0))"),
-            "has a mutable global",
-        ),
-        (library("(table 1 funcref)"), "has a table of its own"),
-        (text("(module (memory 1))"), "has a memory of its own"),
-        (library("(data \"passive\")"), "has a passive data segment"),
-        (
-            library("(func $f) (elem func $f)"),
-            "has a passive element segment",
-        ),
-        (
-            library("(func $f) (elem (global.get $table) funcref (ref.func $f))"),
-            "has elements that are not functions",
-        ),
-        (
-            library("(elem (global.get $table) func $add)"),
-            "puts imported functions into its table",
-        ),
-        (
-            library("(func (table.set (i32.const 0) (ref.null func)))"),
-            "changes a table",
-        ),
-        (
-            library(
-                r#"(import "GOT.mem" "text" (global $text (mut i32)))
-                   (func (global.set $text (i32.const 1)))"#,
-            ),
-            "changes the address of a symbol",
-        ),
-        (
-            library(r#"(func (export "__wasm_call_ctors") (param i32))"#),
-            "has a constructor with parameters",
-        ),
-        (
-            library("(data (i32.const 0) \"image\")"),
-            "has a data segment outside the space",
-        ),
-        (
-            library("(data (i32.add (global.get $base) (i32.const 30)) \"image\")"),
-            "has a data segment outside the space",
-        ),
-        (
-            library("(data (i32.sub (global.get $base) (i32.const 1)) \"image\")"),
-            "has a data segment outside the space",
-        ),
-        (
-            library("(func $f) (elem (i32.const 1) func $f)"),
-            "has an element segment outside the space",
-        ),
-        (
-            library("(func $f) (elem (global.get $table) func $f $f $f)"),
-            "has an element segment outside the space",
-        ),
-        (
-            library("(func (drop (i32.atomic.load (i32.const 0))))"),
-            "is not valid WebAssembly",
-        ),
-        (
-            library("(func (result i32) (i64.const 1))")
-                .into_iter()
-                .collect(),
-            "is not valid WebAssembly",
-        ),
-    ] {
-        let reason = rejection(&content).to_string();
+    let check = |content: &[u8], expected: &str| {
+        let reason = rejection(content).to_string();
         assert!(reason.contains(expected), "{expected}: {reason}");
+    };
+    check(b"\x7fELF", "is not valid WebAssembly");
+    check(&text("(component)"), "is a component");
+    check(&text("(module)"), "is no shared library");
+    check(&text("(module (memory 1))"), "has a memory of its own");
+    for row in [
+        r#"(import "env" "nothing" (func $nothing)) (start $nothing)
+           | starts with an imported function"#,
+        "(tag) | throws exceptions",
+        "(global (mut i32) (i32.const 0)) | has a mutable global",
+        "(table 1 funcref) | has a table of its own",
+        r#"(data "passive") | has a passive data segment"#,
+        "(func $f) (elem func $f) | has a passive element segment",
+        "(func $f) (elem (global.get $table) funcref (ref.func $f)) \
+         | has elements that are not functions",
+        "(elem (global.get $table) func $add) | puts imported functions into its table",
+        "(func (table.set (i32.const 0) (ref.null func))) | changes a table",
+        r#"(import "GOT.mem" "text" (global $text (mut i32)))
+           (func (global.set $text (i32.const 1))) | changes the address of a symbol"#,
+        r#"(func (export "__wasm_call_ctors") (param i32)) | has a constructor with parameters"#,
+        r#"(data (i32.const 0) "image") | has a data segment outside the space"#,
+        r#"(data (i32.add (global.get $base) (i32.const 30)) "image")
+           | has a data segment outside the space"#,
+        r#"(data (i32.sub (global.get $base) (i32.const 1)) "image")
+           | has a data segment outside the space"#,
+        "(func $f) (elem (i32.const 1) func $f) | has an element segment outside the space",
+        "(func $f) (elem (global.get $table) func $f $f $f) \
+         | has an element segment outside the space",
+        "(func (drop (i32.atomic.load (i32.const 0)))) | is not valid WebAssembly",
+        "(func (result i32) (i64.const 1)) | is not valid WebAssembly",
+    ] {
+        let (definitions, expected) = row.split_once("| ").expect(row);
+        check(&library(definitions), expected);
     }
 }
 
