@@ -367,64 +367,41 @@ mod tests {
 
     #[test]
     fn a_limit_under_which_nothing_can_run_is_rejected_by_name() {
+        let default = ResourceLimits::default;
         for (limits, name) in [
             (
-                ResourceLimits::default().with_execution_timeout(Duration::ZERO),
+                default().with_execution_timeout(Duration::ZERO),
                 "execution_timeout",
             ),
+            (default().with_max_memory(1 << 20), "max_memory"),
+            (default().with_max_memory(u64::MAX), "max_memory"),
             (
-                ResourceLimits::default().with_max_memory(1 << 20),
-                "max_memory",
-            ),
-            (
-                ResourceLimits::default().with_max_memory(u64::MAX),
-                "max_memory",
-            ),
-            (
-                ResourceLimits::default().with_max_host_memory(ResourceLimits::HOST_MEMORY_BASE),
+                default().with_max_host_memory(ResourceLimits::HOST_MEMORY_BASE),
                 "max_host_memory",
             ),
+            (default().with_max_output(64 << 20), "max_output"),
+            (default().with_max_file_bytes(u64::MAX), "max_file_bytes"),
+            (default().with_max_function_calls(0), "max_function_calls"),
             (
-                ResourceLimits::default().with_max_output(64 << 20),
-                "max_output",
-            ),
-            (
-                ResourceLimits::default().with_max_file_bytes(u64::MAX),
-                "max_file_bytes",
-            ),
-            (
-                ResourceLimits::default().with_max_function_calls(0),
-                "max_function_calls",
-            ),
-            (
-                ResourceLimits::default().with_max_function_calls_in_flight(0),
+                default().with_max_function_calls_in_flight(0),
                 "max_function_calls_in_flight",
             ),
             (
-                ResourceLimits::default().with_max_function_calls_in_flight(1025),
+                default().with_max_function_calls_in_flight(1025),
                 "max_function_calls_in_flight",
             ),
+            (default().with_max_function_value(0), "max_function_value"),
             (
-                ResourceLimits::default().with_max_function_value(0),
+                default().with_max_function_value((3 << 20) + 1),
                 "max_function_value",
             ),
             (
-                ResourceLimits::default().with_max_function_value((3 << 20) + 1),
-                "max_function_value",
-            ),
-            (
-                ResourceLimits::default().with_function_timeout(Some(Duration::ZERO)),
+                default().with_function_timeout(Some(Duration::ZERO)),
                 "function_timeout",
             ),
-            (ResourceLimits::default().with_max_files(0), "max_files"),
-            (
-                ResourceLimits::default().with_max_value(u64::MAX),
-                "max_value",
-            ),
-            (
-                ResourceLimits::default().with_max_files(usize::MAX),
-                "max_files",
-            ),
+            (default().with_max_files(0), "max_files"),
+            (default().with_max_value(u64::MAX), "max_value"),
+            (default().with_max_files(usize::MAX), "max_files"),
         ] {
             let error = limits.validate().expect_err("rejected").to_string();
             assert!(error.contains(name), "{error}");

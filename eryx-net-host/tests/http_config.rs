@@ -135,77 +135,29 @@ fn a_configuration_with_the_value_of_a_secret_cannot_be_written() {
 #[test]
 fn an_error_about_a_secret_in_a_policy_file_does_not_repeat_a_value() {
     let folder = tempfile::tempdir().expect("created");
-    for (text, part) in [
-        (
-            format!("[secrets]\nTOKEN = '{VALUE}'"),
-            "does not have the value of a secret",
-        ),
-        (format!("secrets = '{VALUE}'"), "does not have the value"),
-        (
-            format!("secrets.TOKEN = '{VALUE}'"),
-            "does not have the value",
-        ),
-        (
-            format!("secrets = {{TOKEN = '{VALUE}'}}"),
-            "does not have the value",
-        ),
-        (
-            format!("secrets.TOKEN = ['{VALUE}']"),
-            "a table with `hosts`",
-        ),
-        (
-            format!("[secrets.TOKEN]\nhosts = ['a.example']\nvalue = '{VALUE}'"),
-            "unknown field `value`",
-        ),
-        (
-            format!("[secrets.TOKEN]\nvalue = '{VALUE}'\nhosts = ['a.example']"),
-            "expected one of `env`, `file`",
-        ),
-        (
-            format!("[secrets.TOKEN]\nhosts = ['a.example'\nenv = '{VALUE}'"),
-            "line",
-        ),
-        (
-            format!("[secrets.TOKEN]\nenv = 'X'\nhosts = '{VALUE}'"),
-            "a sequence",
-        ),
-        (
-            format!("[secrets.TOKEN]\nenv = 'X'\nhosts = ['a.example']\nbody = '{VALUE}'"),
-            "boolean",
-        ),
-        (
-            "[secrets.TOKEN]\nhosts = ['a.example']".to_owned(),
-            "either `env",
-        ),
-        (
-            format!("[secrets.TOKEN]\nenv = 'X'\nfile = '{VALUE}'\nhosts = ['a.example']"),
-            "either `env",
-        ),
-        (
-            "[secrets.TOKEN]\nenv = 'ERYX_IS_NOT_SET'\nhosts = ['a.example']".to_owned(),
-            "is not set",
-        ),
-        (
-            "[secrets.TOKEN]\nfile = 'gone'\nhosts = ['a.example']".to_owned(),
-            "cannot be read",
-        ),
-        (
-            "[secrets.TOKEN]\nfile = 'gone'\nhosts = []".to_owned(),
-            "has no host",
-        ),
-        (
-            "[secrets.TOKEN]\nfile = 'gone'\nhosts = ['*']".to_owned(),
-            "every host",
-        ),
-        (
-            "[secrets.A-B]\nfile = 'gone'\nhosts = ['a.example']".to_owned(),
-            "`A-B`",
-        ),
-        (
-            "[secrets.TOKEN]\nfile = 'gone'\nhosts = ['a.example']\nheaders = ['Host']".to_owned(),
-            "name another field",
-        ),
+    for row in [
+        "[secrets]\nTOKEN = 'VALUE' | does not have the value of a secret",
+        "secrets = 'VALUE' | does not have the value",
+        "secrets.TOKEN = 'VALUE' | does not have the value",
+        "secrets = {TOKEN = 'VALUE'} | does not have the value",
+        "secrets.TOKEN = ['VALUE'] | a table with `hosts`",
+        "[secrets.TOKEN]\nhosts = ['a.example']\nvalue = 'VALUE' | unknown field `value`",
+        "[secrets.TOKEN]\nvalue = 'VALUE'\nhosts = ['a.example'] | expected one of `env`, `file`",
+        "[secrets.TOKEN]\nhosts = ['a.example'\nenv = 'VALUE' | line",
+        "[secrets.TOKEN]\nenv = 'X'\nhosts = 'VALUE' | a sequence",
+        "[secrets.TOKEN]\nenv = 'X'\nhosts = ['a.example']\nbody = 'VALUE' | boolean",
+        "[secrets.TOKEN]\nhosts = ['a.example'] | either `env",
+        "[secrets.TOKEN]\nenv = 'X'\nfile = 'VALUE'\nhosts = ['a.example'] | either `env",
+        "[secrets.TOKEN]\nenv = 'ERYX_IS_NOT_SET'\nhosts = ['a.example'] | is not set",
+        "[secrets.TOKEN]\nfile = 'gone'\nhosts = ['a.example'] | cannot be read",
+        "[secrets.TOKEN]\nfile = 'gone'\nhosts = [] | has no host",
+        "[secrets.TOKEN]\nfile = 'gone'\nhosts = ['*'] | every host",
+        "[secrets.A-B]\nfile = 'gone'\nhosts = ['a.example'] | `A-B`",
+        "[secrets.TOKEN]\nfile = 'gone'\nhosts = ['a.example']\nheaders = ['Host'] | \
+         name another field",
     ] {
+        let (text, part) = row.split_once(" | ").expect(row);
+        let text = text.replace("VALUE", VALUE);
         let file = folder.path().join("policy.toml");
         fs::write(&file, &text).expect("written");
         let error = NetConfig::from_toml_file(&file)
