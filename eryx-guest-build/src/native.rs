@@ -14,26 +14,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use anyhow::{Context, Result, ensure};
-use eryx_guest_shims::{BuildInputs, NATIVE_MODULE};
+use eryx_guest_shims::{BuildInputs, COMPILER_OPTIONS, NATIVE_MODULE};
 use serde::Deserialize;
 
 use crate::assemble::attach_world;
-
-/// The options of every C file. Code of the module is position-independent: the linker of
-/// componentize-py decides where it lies.
-const OPTIONS: [&str; 11] = [
-    "-target",
-    "wasm32-wasi",
-    "-O2",
-    "-g0",
-    "-fPIC",
-    "-fvisibility=hidden",
-    "-fno-sanitize=undefined",
-    "-DNDEBUG",
-    "-mbulk-memory",
-    "-msign-ext",
-    "-mnontrapping-fptoint",
-];
 
 /// The options of the linker.
 const LINKER: [&str; 8] = [
@@ -274,7 +258,7 @@ impl Compiler<'_> {
                 let mut command = self.command();
                 command
                     .arg("cc")
-                    .args(OPTIONS)
+                    .args(COMPILER_OPTIONS)
                     .args(&unit.options)
                     .arg("-c")
                     .arg(&unit.source)

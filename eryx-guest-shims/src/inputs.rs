@@ -73,6 +73,11 @@ impl BuildInputs {
         self.root.join("eryx-guest-build/Cargo.toml")
     }
 
+    /// Returns the source of the options of the C compiler.
+    pub fn compiler_options(&self) -> PathBuf {
+        self.root.join("eryx-guest-shims/src/compiler_options.rs")
+    }
+
     /// Returns the folder of the program that builds the image, whose passes decide its code.
     pub fn builder(&self) -> PathBuf {
         self.root.join("eryx-guest-build/src")
@@ -116,7 +121,11 @@ impl BuildInputs {
     ///
     /// Fails when one of the folders cannot be read.
     pub fn files(&self) -> io::Result<Vec<PathBuf>> {
-        let mut files = vec![self.requirements(), self.library_versions()];
+        let mut files = vec![
+            self.requirements(),
+            self.library_versions(),
+            self.compiler_options(),
+        ];
         for module in &EXTENSION_MODULES {
             let text = self.extension_module(module);
             let world = text.with_extension("wit");
@@ -176,6 +185,10 @@ mod tests {
             ("eryx-guest-shims/working_directory.wat", "(module)"),
             ("eryx-guest-shims/native/module.c", "int x;\n"),
             ("eryx-guest-shims/native/python.h", "int f(void);\n"),
+            (
+                "eryx-guest-shims/src/compiler_options.rs",
+                "const O: u8 = 2;\n",
+            ),
             ("eryx-guest-build/Cargo.toml", "[package]\n"),
             ("eryx-guest-build/src/passes.rs", "mod merge;\n"),
             ("eryx-guest-build/src/passes/merge.rs", "fn merge() {}\n"),
@@ -210,7 +223,7 @@ mod tests {
             );
             fingerprints.push(fingerprint);
         }
-        assert_eq!(fingerprints.len(), 22);
+        assert_eq!(fingerprints.len(), 23);
         fs::remove_dir_all(dir).expect("removed");
     }
 

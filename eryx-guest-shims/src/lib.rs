@@ -3,6 +3,7 @@
 
 use std::ffi::CStr;
 
+mod compiler_options;
 mod extension_modules;
 mod image;
 mod inputs;
@@ -18,6 +19,7 @@ pub const JSON_VALUES: &CStr = {
     }
 };
 
+pub use compiler_options::COMPILER_OPTIONS;
 pub use extension_modules::{EXTENSION_MODULES, ExtensionModule, NATIVE_MODULE, NativeModule};
 pub use image::{GuestImage, ImageFiles, Manifest};
 pub use inputs::BuildInputs;

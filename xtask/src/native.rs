@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
-use eryx_guest_shims::BuildInputs;
+use eryx_guest_shims::{BuildInputs, COMPILER_OPTIONS};
 
 pub(crate) use known_wheels::KnownWheels;
 use static_library::StaticLibrary;
@@ -32,20 +32,8 @@ use crate::venv::{self, Venv};
 use crate::wheel;
 use crate::workspace;
 
-/// The options of the compiler.
-const COMPILER: [&str; 14] = [
-    "-target",
-    "wasm32-wasi",
-    "-O2",
-    "-g0",
-    "-fPIC",
-    "-fvisibility=hidden",
-    "-fno-sanitize=undefined",
-    "-DNDEBUG",
-    "-mbulk-memory",
-    "-msign-ext",
-    "-mnontrapping-fptoint",
-    // As CPython itself is compiled.
+/// The options of the compiler besides [`COMPILER_OPTIONS`], as CPython itself is compiled.
+const EMULATION_OPTIONS: [&str; 3] = [
     "-D_WASI_EMULATED_SIGNAL",
     "-D_WASI_EMULATED_GETPID",
     "-D_WASI_EMULATED_PROCESS_CLOCKS",
@@ -328,7 +316,8 @@ pub(crate) fn wheels() -> PathBuf {
 
 /// Returns the command line of the compiler of modules: `cc` or `c++`.
 fn compiler(zig: &Path, language: &str) -> String {
-    format!("{} {}", program(zig, &[language]), COMPILER.join(" "))
+    let options = [&[language][..], &COMPILER_OPTIONS, &EMULATION_OPTIONS].concat();
+    program(zig, &options)
 }
 
 /// Returns a command line for the environment of the build.

@@ -5,9 +5,10 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result};
+use eryx_guest_shims::COMPILER_OPTIONS;
 
 use crate::command;
-use crate::native::COMPILER;
+use crate::native::EMULATION_OPTIONS;
 use crate::venv::remove_dir;
 
 /// What a static library is compiled of.
@@ -37,7 +38,8 @@ impl StaticLibrary<'_> {
             let mut compiler = Command::new(zig);
             compiler
                 .arg(self.language)
-                .args(COMPILER)
+                .args(COMPILER_OPTIONS)
+                .args(EMULATION_OPTIONS)
                 .args(self.options);
             for folder in &self.include {
                 compiler.arg("-I").arg(folder);
