@@ -3,12 +3,14 @@
 //! program of its own so that its code is compiled in the same way whatever is added here.
 #![forbid(unsafe_code)]
 
+#[path = "../loopback_pair.rs"]
+mod loopback_pair;
+
 use std::io::{Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
 
 use anyhow::{Context as _, Result, ensure};
 use eryx_net_host::policy::{HttpRule, SecretBinding};
-use eryx_net_host::{Connection, NetConfig, Network, Secret};
+use eryx_net_host::{NetConfig, Network, Secret};
 use tokio::runtime::Runtime;
 
 fn main() -> Result<()> {
@@ -37,7 +39,7 @@ fn exchange(count: usize) -> Result<()> {
         .with_http_rule(HttpRule::new(host()?).with_paths(["/bytes/*"])?)?
         .with_secret(secret)?;
     let network = Network::new(&config);
-    let (mut connection, mut peer) = pair(&network, &runtime)?;
+    let (mut connection, mut peer) = loopback_pair::connect(&network, &runtime)?;
     let port = peer.local_addr()?.port();
     let request = format!(
         "GET /bytes/1024 HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nAccept-Encoding: identity\r\n\r\n"
@@ -64,16 +66,4 @@ fn runtime() -> Result<Runtime> {
     Ok(tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?)
-}
-
-/// Returns both ends of a loopback connection.
-fn pair(network: &Network, runtime: &Runtime) -> Result<(Connection, TcpStream)> {
-    let listener = TcpListener::bind("127.0.0.1:0")?;
-    let port = listener.local_addr()?.port();
-    let connection = runtime.block_on(async {
-        let mut connection = network.connect("127.0.0.1", port)?;
-        connection.finish_connect(None).await?;
-        anyhow::Ok(connection)
-    })?;
-    Ok((connection, listener.accept()?.0))
 }

@@ -2,14 +2,16 @@
 //! the instructions of two runs with different counts: their difference excludes start and exit.
 #![forbid(unsafe_code)]
 
+#[path = "../loopback_pair.rs"]
+mod loopback_pair;
+
 use std::hint::black_box;
 use std::io::{Read as _, Write as _};
-use std::net::{IpAddr, TcpListener, TcpStream};
+use std::net::IpAddr;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use eryx_net_host::policy::HostName;
-use eryx_net_host::{Connection, NetConfig, Network};
-use tokio::runtime::Runtime;
+use eryx_net_host::{NetConfig, Network};
 
 fn main() -> Result<()> {
     let mut arguments = std::env::args().skip(1);
@@ -57,7 +59,7 @@ fn transfer(count: usize, direction: Direction) -> Result<()> {
         .enable_all()
         .build()?;
     let network = Network::new(&NetConfig::permissive());
-    let (mut connection, mut peer) = pair(&network, &runtime)?;
+    let (mut connection, mut peer) = loopback_pair::connect(&network, &runtime)?;
     let mut chunk = vec![b'x'; 4096];
     for _ in 0..count {
         match direction {
@@ -74,16 +76,4 @@ fn transfer(count: usize, direction: Direction) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// Returns both ends of a loopback connection.
-fn pair(network: &Network, runtime: &Runtime) -> Result<(Connection, TcpStream)> {
-    let listener = TcpListener::bind("127.0.0.1:0")?;
-    let port = listener.local_addr()?.port();
-    let connection = runtime.block_on(async {
-        let mut connection = network.connect("127.0.0.1", port)?;
-        connection.finish_connect(None).await?;
-        anyhow::Ok(connection)
-    })?;
-    Ok((connection, listener.accept()?.0))
 }
