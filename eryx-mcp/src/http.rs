@@ -141,7 +141,7 @@ impl Server {
             .with_max_request_body_bytes(MAX_BODY);
         let stop_sessions = config.cancellation_token.clone();
         let server = self.clone();
-        let front = Arc::new(Front {
+        let endpoint = Arc::new(Endpoint {
             service: HttpService::new(move || Ok(server.clone()), Arc::clone(&sessions), config),
             sessions,
             token: options.token,
@@ -155,9 +155,9 @@ impl Server {
             };
             while connections.try_join_next().is_some() {}
             let (stream, slot) = accepted;
-            let front = Arc::clone(&front);
+            let endpoint = Arc::clone(&endpoint);
             connections.spawn(async move {
-                front.serve(stream).await;
+                endpoint.serve(stream).await;
                 drop(slot);
             });
         }
@@ -181,14 +181,14 @@ async fn accept(
     }
 }
 
-/// The checks in front of the service of the protocol.
-struct Front {
+/// Checks requests, and passes them to the service of the protocol.
+struct Endpoint {
     service: HttpService,
     sessions: Arc<LocalSessionManager>,
     token: Option<BearerToken>,
 }
 
-impl Front {
+impl Endpoint {
     async fn serve(&self, stream: TcpStream) {
         let service =
             service_fn(|request| async { Ok::<_, Infallible>(self.answer(request).await) });

@@ -209,7 +209,7 @@ impl ExecutionRequest {
                         .execute_cancellable(program, &cancel)
                         .await
                         .map(|result| Returned::Result(Box::new(result)))
-                        .map_err(Failure::Execution),
+                        .map_err(CallError::Execution),
                     Work::Restore(bytes, target) => {
                         until_cancelled(&cancel, Box::pin(sandbox.restore(&bytes)))
                             .await
@@ -230,7 +230,7 @@ impl ExecutionRequest {
                     () = cancel.cancelled() => {
                         return Outcome {
                             callbacks: None,
-                            result: Err(Failure::Cancelled),
+                            result: Err(CallError::Cancelled),
                             providers: ContentProviders::default(),
                         };
                     }
@@ -239,7 +239,7 @@ impl ExecutionRequest {
                 let Some(session) = guard.as_mut() else {
                     return Outcome {
                         callbacks: None,
-                        result: Err(Failure::SessionClosed),
+                        result: Err(CallError::SessionClosed),
                         providers: ContentProviders::default(),
                     };
                 };
@@ -249,7 +249,7 @@ impl ExecutionRequest {
                         .execute_cancellable(program, &cancel)
                         .await
                         .map(|result| Returned::Result(Box::new(result)))
-                        .map_err(Failure::Execution),
+                        .map_err(CallError::Execution),
                     Work::Fork(target) => {
                         // Not part of the future of an execution, which it would enlarge.
                         let fork = Box::pin(async {
@@ -299,18 +299,18 @@ const _: () = {
 async fn until_cancelled<T>(
     cancel: &CancelHandle,
     work: impl Future<Output = Result<T, eryx::Error>>,
-) -> Result<T, Failure> {
+) -> Result<T, CallError> {
     tokio::select! {
         biased;
-        () = cancel.cancelled() => Err(Failure::Cancelled),
-        result = work => result.map_err(Failure::Execution),
+        () = cancel.cancelled() => Err(CallError::Cancelled),
+        result = work => result.map_err(CallError::Execution),
     }
 }
 
 /// The outcome of an execution, before the exceptions of callbacks are considered.
 struct Outcome {
     callbacks: Option<(Arc<ExecutionCallbacks>, Arc<CallbackDispatcher>)>,
-    result: Result<Returned, Failure>,
+    result: Result<Returned, CallError>,
     /// What provides the content of files that the program renamed and did not read.
     providers: ContentProviders,
 }
@@ -320,8 +320,8 @@ impl Outcome {
     fn is_cut_off(&self) -> bool {
         matches!(
             self.result,
-            Err(Failure::Cancelled
-                | Failure::Execution(eryx::Error::Limit { .. } | eryx::Error::Cancelled { .. }))
+            Err(CallError::Cancelled
+                | CallError::Execution(eryx::Error::Limit { .. } | eryx::Error::Cancelled { .. }))
         )
     }
 
@@ -348,18 +348,18 @@ impl Outcome {
 }
 
 /// The error of a call.
-enum Failure {
+enum CallError {
     Execution(eryx::Error),
     Cancelled,
     SessionClosed,
 }
 
-impl From<Failure> for PyErr {
-    fn from(failure: Failure) -> Self {
-        match failure {
-            Failure::Execution(error) => exception(error),
-            Failure::Cancelled => CancelledError::new_err("the call was cancelled"),
-            Failure::SessionClosed => session_closed(),
+impl From<CallError> for PyErr {
+    fn from(error: CallError) -> Self {
+        match error {
+            CallError::Execution(error) => exception(error),
+            CallError::Cancelled => CancelledError::new_err("the call was cancelled"),
+            CallError::SessionClosed => session_closed(),
         }
     }
 }

@@ -29,19 +29,19 @@ impl Drop for Connection {
     fn drop(&mut self) {
         let aborted = self.limits.context.is_aborted();
         let state = std::mem::replace(&mut self.state, State::Taken);
-        if let Some(mut tail) = Tail::of(state)
+        if let Some(mut lingering) = LingeringConnection::of(state)
             && !aborted
             && !self.resets_on_close
         {
-            let has_tail = tail.wants_flush();
+            let has_bytes_left = lingering.wants_flush();
             let mut cx = Context::from_waker(noop_waker());
-            let unsent = tail.poll_close_notify(&mut cx).is_pending();
+            let unsent = lingering.poll_close_notify(&mut cx).is_pending();
             // Closing a socket with unread bytes resets the connection, and the peer loses the
             // bytes that it has not received. Session tickets (RFC 8446, 4.6.1) are nearly always
             // left unread. One read is enough: a peer that sends more must not delay the caller.
-            let _ = tail.tcp_mut().poll_drain(&mut cx);
-            if has_tail && unsent {
-                self.linger(tail);
+            let _ = lingering.tcp_mut().poll_drain(&mut cx);
+            if has_bytes_left && unsent {
+                self.linger(lingering);
             }
         }
         self.entry.close(if aborted {
@@ -53,7 +53,7 @@ impl Drop for Connection {
 }
 
 impl Connection {
-    fn linger(&mut self, tail: Tail) {
+    fn linger(&mut self, lingering: LingeringConnection) {
         // Outside a runtime no task can wait: the socket closes, and the peer sees a truncated
         // stream.
         let Ok(runtime) = tokio::runtime::Handle::try_current() else {
@@ -61,8 +61,9 @@ impl Connection {
         };
         let slot = self.slot.take();
         let task = runtime.spawn(async move {
-            // A peer that does not read in time loses the tail, as it would with a closed socket.
-            let _ = tokio::time::timeout(LINGER, linger_close(tail)).await;
+            // A peer that does not read in time loses the last bytes, as it would with a closed
+            // socket.
+            let _ = tokio::time::timeout(LINGER, linger_close(lingering)).await;
             drop(slot);
         });
         self.limits.context.track_lingering(task.abort_handle());
@@ -71,13 +72,13 @@ impl Connection {
 
 /// A connection that is closed and may have bytes left to send: with TLS of the guest program, TLS
 /// to a proxy, or inspection.
-enum Tail {
+enum LingeringConnection {
     Tls(Box<TlsConnection>),
     Inspected(Box<InspectedStream>),
     Plain(Transport),
 }
 
-impl Tail {
+impl LingeringConnection {
     /// Returns `None` if all bytes that were taken are with the kernel.
     fn of(state: State) -> Option<Self> {
         match state {
@@ -125,19 +126,19 @@ impl Tail {
 
 /// Sends the buffered bytes, close_notify and the end of the stream, and waits for the end of
 /// the peer's stream. Drains its input meanwhile: a peer whose own writes block may not read ours.
-async fn linger_close(mut tail: Tail) {
+async fn linger_close(mut lingering: LingeringConnection) {
     let sent = poll_fn(|cx| {
-        let outcome = tail.poll_close_notify(cx);
+        let outcome = lingering.poll_close_notify(cx);
         if outcome.is_pending() {
-            let _ = poll_drain(tail.tcp_mut(), cx);
+            let _ = poll_drain(lingering.tcp_mut(), cx);
         }
         outcome
     });
     if sent.await.is_err() {
         return;
     }
-    if tail.tcp_mut().shutdown(Shutdown::Write).is_ok() {
-        poll_fn(|cx| poll_drain(tail.tcp_mut(), cx)).await;
+    if lingering.tcp_mut().shutdown(Shutdown::Write).is_ok() {
+        poll_fn(|cx| poll_drain(lingering.tcp_mut(), cx)).await;
     }
 }
 

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use crate::limits::semaphore::Semaphore;
 use crate::tcp::attempt::{Connected, connect_one};
-use crate::tcp::happy_eyeballs::{Pace, race};
+use crate::tcp::happy_eyeballs::{AttemptSchedule, race};
 
-/// The pace of TCP: the recommended "Connection Attempt Delay" (RFC 8305, 5), and the time after
-/// which TCP retransmits a lost first packet (RFC 6298, 2.1).
-const PACE: Pace = Pace {
+/// The schedule of TCP: the recommended "Connection Attempt Delay" (RFC 8305, 5), and the time
+/// after which TCP retransmits a lost first packet (RFC 6298, 2.1).
+const SCHEDULE: AttemptSchedule = AttemptSchedule {
     delay: Duration::from_millis(250),
     min_attempt_time: Duration::from_secs(1),
     max_attempts: MAX_ATTEMPTS,
@@ -25,7 +25,7 @@ pub(super) async fn dial(addresses: &[SocketAddr], spare: &Semaphore) -> io::Res
     if let [only] = addresses {
         return connect_one(*only).await;
     }
-    race(addresses, PACE, spare, |address| {
+    race(addresses, SCHEDULE, spare, |address| {
         Box::pin(connect_one(address))
     })
     .await

@@ -15,7 +15,7 @@ const MAX_PARALLEL: usize = 4;
 
 /// When attempts begin, and how many.
 #[derive(Clone, Copy)]
-pub(super) struct Pace {
+pub(super) struct AttemptSchedule {
     /// How long to wait before the next address is tried in parallel.
     pub(super) delay: Duration,
     /// How long an attempt lasts at least before another may replace it.
@@ -35,8 +35,8 @@ pub(super) trait AttemptError {
     fn rank(&self) -> u8;
 }
 
-/// Calls `connect` for the addresses in the given order, one after the delay of `pace` or as soon
-/// as one fails, and returns the first connection that is established.
+/// Calls `connect` for the addresses in the given order, one after the delay of `schedule` or as
+/// soon as one fails, and returns the first connection that is established.
 ///
 /// The first attempt needs no permit; each parallel one takes a permit of `spare`. When there is
 /// none left, or four attempts are in progress, the next attempt replaces the oldest once that has
@@ -46,11 +46,11 @@ pub(super) trait AttemptError {
 /// that on a machine without IPv6 the error of the IPv4 attempt is returned.
 pub(super) async fn race<C, E: AttemptError>(
     addresses: &[SocketAddr],
-    pace: Pace,
+    schedule: AttemptSchedule,
     spare: &Semaphore,
     connect: impl Fn(SocketAddr) -> BoxFuture<'static, Result<C, E>>,
 ) -> Result<C, E> {
-    let mut waiting = addresses.iter().copied().take(pace.max_attempts);
+    let mut waiting = addresses.iter().copied().take(schedule.max_attempts);
     let mut running = Vec::with_capacity(MAX_PARALLEL);
     let mut failure: Option<E> = None;
 
@@ -76,8 +76,8 @@ pub(super) async fn race<C, E: AttemptError>(
                     }
                 }
             },
-            () = tokio::time::sleep(pace.delay), if more_waiting => {
-                let Some(spare) = permit_for_next(&mut running, spare, pace) else { continue };
+            () = tokio::time::sleep(schedule.delay), if more_waiting => {
+                let Some(spare) = permit_for_next(&mut running, spare, schedule) else { continue };
                 if let Some(next) = waiting.next() {
                     running.push(Attempt::begin(connect(next), spare));
                 }
@@ -122,7 +122,7 @@ async fn first_end<C, E>(running: &mut Vec<Attempt<C, E>>) -> (Attempt<C, E>, Re
 fn permit_for_next<C, E>(
     running: &mut Vec<Attempt<C, E>>,
     spare: &Semaphore,
-    pace: Pace,
+    schedule: AttemptSchedule,
 ) -> Option<Option<Permit>> {
     if running.len() < MAX_PARALLEL
         && let Some(permit) = spare.try_acquire()
@@ -131,7 +131,7 @@ fn permit_for_next<C, E>(
     }
     // Attempts are in the order in which they began.
     match running.first() {
-        Some(oldest) if oldest.begun.elapsed() < pace.min_attempt_time => None,
+        Some(oldest) if oldest.begun.elapsed() < schedule.min_attempt_time => None,
         Some(_) => Some(running.remove(0).spare),
         None => Some(None),
     }

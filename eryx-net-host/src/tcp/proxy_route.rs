@@ -15,13 +15,13 @@ use crate::proxy::server::ProxyServer;
 use crate::proxy::target::ProxyTarget;
 use crate::tcp::dial::dial;
 use crate::tcp::established::Established;
-use crate::tcp::happy_eyeballs::{Pace, race};
+use crate::tcp::happy_eyeballs::{AttemptSchedule, race};
 use crate::tcp::proxy_route_error::RouteError;
 use crate::tcp::tunnel::TunnelDialler;
 
-/// The pace for the addresses of a host behind a proxy. An attempt takes several round trips, and
-/// occupies a connection of the proxy.
-const PACE: Pace = Pace {
+/// The schedule for the addresses of a host behind a proxy. An attempt takes several round trips,
+/// and occupies a connection of the proxy.
+const SCHEDULE: AttemptSchedule = AttemptSchedule {
     delay: Duration::from_secs(1),
     min_attempt_time: Duration::from_secs(5),
     max_attempts: 8,
@@ -49,7 +49,7 @@ pub(super) async fn dial_addresses(
     let outcome = async {
         let dialler = TunnelDialler::new(&context, &entry, &proxy).await?;
         dialler.check_targets(&addresses)?;
-        race(&addresses, PACE, &context.spare_attempts, |target| {
+        race(&addresses, SCHEDULE, &context.spare_attempts, |target| {
             if is_direct(&target) {
                 let spare = context.spare_attempts.clone();
                 return Box::pin(async move { Ok(dial(&[target], &spare).await?.into()) });
