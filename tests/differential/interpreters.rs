@@ -19,7 +19,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// The outcomes of a program's operations, or the text of its failure.
 pub(crate) type Outcomes = Result<Vec<Value>, String>;
 
-/// The text of a program for both interpreters. `settle` is the time to wait until a peer has acted.
+/// The text of a program for both. `settle` is the time to wait until a peer has acted.
 fn text(program: &Program, servers: &Servers, settle: Duration) -> String {
     format!(
         "import json as _json\nPROGRAM = _json.loads({:?})\nPORTS = {}\nCA = {:?}\nSETTLE = {}\n{EXECUTOR}",

@@ -105,7 +105,7 @@ mod tests {
     use super::super::yield_point::tests::{Count, block_on};
     use super::*;
 
-    /// The results of CPython's `hashlib.pbkdf2_hmac` with OpenSSL, for the password "password", the
+    /// The results of `hashlib.pbkdf2_hmac` with OpenSSL, for the password "password", the
     /// salt "salt" and 300 rounds.
     const KEYS: [(Hash, &str); 8] = [
         (Hash::Md5, "1e6322ba8deb66f54f6e80ad5fc3e27863"),
