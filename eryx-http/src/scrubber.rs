@@ -10,8 +10,8 @@ use crate::pattern_set::{InvalidPatterns, NodeId, PatternSet};
 
 /// Secrets and their placeholders, which the scrubbers of many connections can share.
 ///
-/// The memory of the secrets is overwritten when the last of them is dropped, but for the first 4
-/// bytes of each secret, of which the search has copies.
+/// The memory of the secrets is overwritten when the last of them is dropped. The search has
+/// copies of the first 4 bytes of each secret, which are not overwritten.
 ///
 /// ```
 /// use eryx_http::ScrubberPatterns;

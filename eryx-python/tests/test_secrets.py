@@ -270,7 +270,7 @@ def test_denial_is_an_error_that_names_rule_and_remedy(errors, client):
         assert " raised " in " " + output[attempt], output[attempt]
         for text in texts:
             assert text.lower() in output[attempt].lower(), output[attempt]
-    # At once, but for the four GETs of clients that repeat idempotent requests on their own.
+    # At once, except for the four GETs of clients that repeat idempotent requests on their own.
     attempts = {"urllib3": 1 + 4 * 4, "aiohttp": 1 + 4 * 2}.get(client, 5)
     log = errors[client]["log"]
     assert len([entry for entry in log if entry[2] is None]) == attempts, log

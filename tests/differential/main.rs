@@ -1,5 +1,5 @@
 //! Generated programs, run natively and in a sandbox against the same servers: both have to see the
-//! same, but for the documented differences in `known.txt`.
+//! same, except for the documented differences in `known.txt`.
 //!
 //! A run is deterministic in its programs: ERYX_DIFFERENTIAL_SEEDS is the number of seeds,
 //! ERYX_DIFFERENTIAL_FIRST the first one. `cargo xtask differential` sets them.

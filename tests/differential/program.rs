@@ -12,7 +12,7 @@ pub(crate) struct Program {
 }
 
 impl Program {
-    /// Returns the program as JSON, which is also Python but for its constants.
+    /// Returns the program as JSON, which is also Python, except for its constants.
     pub(crate) fn to_json(&self) -> Value {
         json!({"family": self.family, "operations": self.operations})
     }

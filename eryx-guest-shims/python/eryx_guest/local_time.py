@@ -168,7 +168,7 @@ def _at(moment: float) -> _Offset:
 
 
 def _set_names() -> None:
-    """Sets `time.tzname` and its kin to the standard and daylight saving time of this year."""
+    """Sets `time.tzname`, `timezone`, `altzone` and `daylight` to the values of this year."""
     standard = summer = None
     if _offsets:
         year = time.gmtime().tm_year

@@ -17,7 +17,7 @@ from eryx_guest.threads import scheduler
 from eryx_net import descriptors
 from eryx_net.pipes import CAPACITY, PipeEnd
 
-# The numbers of Linux, but for those that WASI's C library defines.
+# The numbers of Linux, except for those that WASI's C library defines.
 F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_SETFL = 0, 1, 2, 3, 4
 F_GETLK, F_SETLK, F_SETLKW, F_SETOWN, F_GETOWN, F_SETSIG, F_GETSIG = 5, 6, 7, 8, 9, 10, 11
 F_OFD_GETLK, F_OFD_SETLK, F_OFD_SETLKW = 36, 37, 38

@@ -1,7 +1,7 @@
 """CPython's modules over libraries that a WASI build does not have.
 
 Python modules over `_eryx_native`, which is compiled from C, stand for `_bz2`, `_lzma`, `_zstd` and
-`_hashlib`. All of it runs inside the sandbox, but for the derivation of keys, which the host does.
+`_hashlib`. All of it runs inside the sandbox, except that the host derives keys.
 
 Call `install()` before any module imports `hashlib`, `bz2`, `lzma` or `compression.zstd`.
 """

@@ -10,5 +10,5 @@ def set_errno(number: int) -> None:
 
 
 def open_descriptors() -> list[int]:
-    """Returns the open descriptors but for the standard ones."""
+    """Returns the open descriptors except for the standard ones."""
     return [int(name) for name in os.listdir("/proc/self/fd") if int(name) > 2]
