@@ -182,10 +182,12 @@ impl<'l, 'a> Memory<'l, 'a> {
     /// Returns whether a table of methods begins at `address` whose address is nowhere in the data.
     ///
     /// Code of the library assigns it to a type (`type->tp_methods = methods`). The table is
-    /// recognized by its content: each entry has a name, a function, flags that CPython knows and
-    /// no or some documentation, zeros follow the last one, all functions have the types of
-    /// methods, none of them has more parameters than CPython passes, and at least one has all of
-    /// them.
+    /// recognized by its content:
+    ///
+    /// - Each entry has a name, a function, flags that CPython knows, and perhaps documentation.
+    /// - Zeros follow the last entry.
+    /// - All functions have the types of methods.
+    /// - No function has more parameters than CPython passes, and at least one has all of them.
     ///
     /// An entry is read for the first one of its table alone, so that the time is linear.
     fn is_assigned_table(&self, address: u32) -> Result<bool, Rejection> {

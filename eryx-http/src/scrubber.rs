@@ -143,8 +143,8 @@ impl fmt::Debug for ScrubberPatterns {
 ///
 /// Where no secret can start, the stream is searched with vector instructions. Elsewhere the work
 /// per byte is that of the automaton of Aho and Corasick: it is linear in the length of the stream,
-/// whatever the stream contains, and depends on the secrets only in that those which end at the
-/// same byte, because one ends the other, are looked at one by one.
+/// whatever the stream contains. The secrets change it in one case only: where several end at the
+/// same byte, because one is the end of another, they are compared one by one.
 ///
 /// `Debug` does not show the secrets.
 pub struct Scrubber {
