@@ -84,4 +84,4 @@ fn insert_branch_hints(module: &[u8], hints: &BranchHints) -> Result<Vec<u8>> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

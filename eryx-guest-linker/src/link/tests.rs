@@ -1,12 +1,13 @@
 //! Tests of linking: modules assembled from text, linked to a small image and run.
 
-use wasmtime::{Config, Engine, Instance, Linker, Store, Trap, bail};
+use wasmtime::{Instance, Store, Trap};
 
 use super::test_image::image;
 use super::{LinkError, NativeModule, link};
 use crate::component::ImageParts;
 use crate::error::Rejection;
 use crate::limits;
+use crate::yield_points::tests::instantiate_module;
 
 /// Returns a module with everything that libraries import, and `definitions`.
 fn library(definitions: &str) -> Vec<u8> {
@@ -39,24 +40,7 @@ struct Running {
 impl Running {
     fn new(linked: &[u8]) -> Self {
         let parts = ImageParts::find(linked).expect("an image");
-        let engine = Engine::new(&Config::new()).expect("an engine");
-        let module = wasmtime::Module::new(&engine, parts.module()).expect("valid");
-        let mut linker = Linker::<usize>::new(&engine);
-        let yield_now = |mut caller: wasmtime::Caller<'_, usize>| {
-            *caller.data_mut() += 1;
-            if *caller.data() > 20 {
-                bail!("too many yields");
-            }
-            Ok(())
-        };
-        linker
-            .func_wrap("host", "yield", yield_now)
-            .expect("defined");
-        linker.func_wrap("host", "other", || ()).expect("defined");
-        let mut store = Store::new(&engine, 0);
-        let instance = linker
-            .instantiate(&mut store, &module)
-            .expect("instantiated");
+        let (store, instance) = instantiate_module(parts.module(), 20);
         Self { store, instance }
     }
 

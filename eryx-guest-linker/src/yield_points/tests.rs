@@ -18,6 +18,15 @@ fn instantiate(text: &str, max_yields: usize) -> (Store<usize>, wasmtime::Instan
         non_yielding: BTreeSet::from(["non-yielding"]),
     };
     let (module, _) = add_yield_points(&module, &inputs).expect("rewritten");
+    instantiate_module(&module, max_yields)
+}
+
+/// Returns an instance of a module with yield points, which traps when it yields more than
+/// `max_yields` times.
+pub(crate) fn instantiate_module(
+    module: &[u8],
+    max_yields: usize,
+) -> (Store<usize>, wasmtime::Instance) {
     let engine = Engine::default();
     let module = wasmtime::Module::new(&engine, module).expect("valid");
     let mut linker = Linker::<usize>::new(&engine);
