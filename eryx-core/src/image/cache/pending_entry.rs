@@ -4,6 +4,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
+use std::ops::ControlFlow;
 use std::os::unix::fs::MetadataExt;
 use std::process;
 use std::sync::Arc;
@@ -44,13 +45,6 @@ enum Attempt {
     Retry,
 }
 
-/// Whether an entry could be begun without waiting.
-enum Start {
-    /// With `None`, the file cannot be created or locked.
-    Ended(Option<PendingEntry>),
-    LockedByOther,
-}
-
 impl PendingEntry {
     /// Begins the entry `name`, once no other process is compiling it. Returns `None` when the file
     /// cannot be created or locked, or the other process takes longer than `timeout`.
@@ -59,13 +53,12 @@ impl PendingEntry {
         name: &OsStr,
         timeout: Duration,
     ) -> Option<Self> {
-        let began = Instant::now();
+        let deadline = Instant::now() + timeout;
         loop {
-            match Self::begin_now(dir, name) {
-                Start::Ended(pending) => return pending,
-                Start::LockedByOther if began.elapsed() >= timeout => return None,
-                Start::LockedByOther => sleep(RETRY_INTERVAL).await,
+            if let ControlFlow::Break(pending) = Self::begin_now(dir, name, deadline) {
+                return pending;
             }
+            sleep(RETRY_INTERVAL).await;
         }
     }
 
@@ -75,24 +68,31 @@ impl PendingEntry {
         name: &OsStr,
         timeout: Duration,
     ) -> Option<Self> {
-        let began = Instant::now();
+        let deadline = Instant::now() + timeout;
         loop {
-            match Self::begin_now(dir, name) {
-                Start::Ended(pending) => return pending,
-                Start::LockedByOther if began.elapsed() >= timeout => return None,
-                Start::LockedByOther => std::thread::sleep(RETRY_INTERVAL),
+            if let ControlFlow::Break(pending) = Self::begin_now(dir, name, deadline) {
+                return pending;
             }
+            std::thread::sleep(RETRY_INTERVAL);
         }
     }
 
-    /// Begins the entry `name`, unless another process is compiling it.
-    fn begin_now(dir: &Arc<Directory>, name: &OsStr) -> Start {
+    /// Begins the entry `name`, or continues while another process is compiling it. Breaks with
+    /// `None` when the file cannot be created or locked, or the deadline has passed.
+    fn begin_now(
+        dir: &Arc<Directory>,
+        name: &OsStr,
+        deadline: Instant,
+    ) -> ControlFlow<Option<Self>> {
         let mut pending_name = name.to_owned();
         pending_name.push(PENDING_SUFFIX);
         loop {
             match try_begin(dir, &pending_name) {
-                Ok(Attempt::Begun(pending)) => return Start::Ended(Some(pending)),
-                Ok(Attempt::LockedByOther) => return Start::LockedByOther,
+                Ok(Attempt::Begun(pending)) => return ControlFlow::Break(Some(pending)),
+                Ok(Attempt::LockedByOther) if Instant::now() < deadline => {
+                    return ControlFlow::Continue(());
+                }
+                Ok(Attempt::LockedByOther) => return ControlFlow::Break(None),
                 Ok(Attempt::Retry) => {}
                 Err(error) => {
                     tracing::debug!(
@@ -100,7 +100,7 @@ impl PendingEntry {
                         %error,
                         "compiling without a look at other processes"
                     );
-                    return Start::Ended(None);
+                    return ControlFlow::Break(None);
                 }
             }
         }
