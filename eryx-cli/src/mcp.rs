@@ -66,24 +66,24 @@ pub(crate) struct Options {
 /// The location of a token. An option never has the token itself, because other users of the
 /// machine can see options.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum TokenPlace {
+enum TokenSource {
     Variable(String),
     File(PathBuf),
 }
 
 /// Parses `env:VARIABLE` or `file:PATH`. The error does not repeat the text, which may be a token
 /// by mistake.
-fn token_place(text: &str) -> Result<TokenPlace> {
+fn token_place(text: &str) -> Result<TokenSource> {
     match text.split_once(':') {
         Some(("env", variable)) if !variable.is_empty() => {
-            Ok(TokenPlace::Variable(variable.to_owned()))
+            Ok(TokenSource::Variable(variable.to_owned()))
         }
-        Some(("file", path)) if !path.is_empty() => Ok(TokenPlace::File(path.into())),
+        Some(("file", path)) if !path.is_empty() => Ok(TokenSource::File(path.into())),
         _ => bail!("--http-token: write `env:VARIABLE` or `file:PATH`, not the token itself"),
     }
 }
 
-impl TokenPlace {
+impl TokenSource {
     fn token(&self) -> Result<BearerToken> {
         let text = match self {
             // Messages do not show the value.
@@ -208,8 +208,8 @@ mod tests {
     #[test]
     fn a_token_is_in_a_variable_or_a_file_and_never_on_the_command_line() {
         for (text, place) in [
-            ("env:TOKEN", TokenPlace::Variable("TOKEN".to_owned())),
-            ("file:/run/a:b", TokenPlace::File("/run/a:b".into())),
+            ("env:TOKEN", TokenSource::Variable("TOKEN".to_owned())),
+            ("file:/run/a:b", TokenSource::File("/run/a:b".into())),
         ] {
             assert_eq!(token_place(text).expect(text), place);
         }
