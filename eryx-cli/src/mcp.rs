@@ -73,7 +73,7 @@ enum TokenSource {
 
 /// Parses `env:VARIABLE` or `file:PATH`. The error does not repeat the text, which may be a token
 /// by mistake.
-fn token_place(text: &str) -> Result<TokenSource> {
+fn token_source(text: &str) -> Result<TokenSource> {
     match text.split_once(':') {
         Some(("env", variable)) if !variable.is_empty() => {
             Ok(TokenSource::Variable(variable.to_owned()))
@@ -142,7 +142,7 @@ impl Options {
         };
         let mut options = HttpOptions::new(address);
         match &self.http_token {
-            Some(place) => options = options.with_token(token_place(place)?.token()?),
+            Some(place) => options = options.with_token(token_source(place)?.token()?),
             None if !address.ip().to_canonical().is_loopback() => bail!(
                 "--http {address}: other machines may reach this address, so clients need a token: \
                  add --http-token env:VARIABLE, or listen on 127.0.0.1:{}",
@@ -211,10 +211,10 @@ mod tests {
             ("env:TOKEN", TokenSource::Variable("TOKEN".to_owned())),
             ("file:/run/a:b", TokenSource::File("/run/a:b".into())),
         ] {
-            assert_eq!(token_place(text).expect(text), place);
+            assert_eq!(token_source(text).expect(text), place);
         }
         for text in ["hunter2", "env:", "file:", "var:hunter2", ""] {
-            let error = token_place(text).expect_err(text);
+            let error = token_source(text).expect_err(text);
             assert!(!format!("{error:#}").contains("hunter2"), "{error}");
         }
     }
