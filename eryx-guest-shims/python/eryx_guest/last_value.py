@@ -14,7 +14,7 @@ import wit_world
 from componentize_py_types import Err, Ok
 
 from eryx_guest import json_values
-from eryx_guest.adjustments import INTERNAL
+from eryx_guest.stdlib_patches import INTERNAL
 
 # The global that has the value until it is stored. No program can write this as a name.
 _NAME = ".value"
