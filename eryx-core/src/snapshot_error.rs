@@ -39,8 +39,8 @@ pub enum SnapshotError {
     /// The content of the snapshot is malformed.
     #[error("the snapshot is damaged: {0}; restore the bytes exactly as they were returned")]
     Damaged(&'static str),
-    /// The files of the session cannot be restored.
-    #[error("the files of the session cannot be restored: {path:?}: {reason}")]
+    /// The files of the session cannot be saved or restored.
+    #[error("the files of the session cannot be saved or restored: {path:?}: {reason}")]
     #[non_exhaustive]
     Files {
         /// The path of the file.

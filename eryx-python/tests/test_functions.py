@@ -370,6 +370,21 @@ def test_a_callable_object_and_a_partial_are_functions():
     assert printed == "1 3 [[1], {}] [[2, 3], {}]\n"
 
 
+def test_a_class_with_asynchronous_instances_is_no_asynchronous_function():
+    class Job:
+        def __init__(self, name):
+            self.name = name
+
+        async def __call__(self):
+            return self.name
+
+    # `Job` itself makes an instance, whose name is its value.
+    make = type("Make", (Job,), {"__new__": lambda cls, name: f"made {name}"})
+    sandbox = eryx.Sandbox(functions={"make": make, "run": Job("ran")})
+    printed = sandbox.execute("import tools; print(tools.make('it'), await tools.run())").stdout
+    assert printed == "made it ran\n"
+
+
 def test_a_function_can_run_a_sandbox():
     inner = eryx.Sandbox(functions={"echo": echo})
 

@@ -244,7 +244,7 @@ fn files_that_no_session_has_are_refused() {
             let mut entries = vec![(SYMLINK, "link"), (tag, path)];
             entries.sort_by_key(|(_, path)| *path);
             let error = refused(&entries);
-            assert!(error.contains("cannot be restored"), "{error}");
+            assert!(error.contains("cannot be saved or restored"), "{error}");
         }
     }
 }

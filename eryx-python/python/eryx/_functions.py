@@ -33,7 +33,8 @@ _ancestors: contextvars.ContextVar[tuple[int, ...]] = contextvars.ContextVar(
 def describe(name: str, function: Callable[..., Any]) -> tuple[bool, str, str]:
     """Return whether `function` is asynchronous, its signature and its docstring."""
     is_async = inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
-        getattr(function, "__call__", None)  # noqa: B004
+        # Of an instance. A class whose instances are asynchronous makes one at once.
+        getattr(type(function), "__call__", None)  # noqa: B004
     )
     documentation = inspect.getdoc(function) or ""
     if documentation == inspect.getdoc(type(function)):
