@@ -164,8 +164,10 @@ fn is_dot_segment(segment: &str) -> bool {
     if !segment.contains('.') {
         return false;
     }
-    let end = segment.find(';').or_else(|| segment.find("%3B"));
-    let mut name = &segment[..end.unwrap_or(segment.len())];
+    // The first of both: a server that decodes the path before it removes parameters sees `..%3Bx;y`
+    // as `..`.
+    let name = segment.split(';').next().unwrap_or(segment);
+    let mut name = name.split("%3B").next().unwrap_or(name);
     while let Some(rest) = name
         .strip_suffix("%20")
         .or_else(|| name.strip_prefix("%20"))
