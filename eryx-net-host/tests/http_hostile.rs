@@ -469,6 +469,26 @@ async fn a_malformed_request_behind_another_is_answered_after_it() {
 }
 
 #[tokio::test]
+async fn a_malformed_request_is_logged_with_the_port_of_its_connection() {
+    let origin = Origin::new().await;
+    let config = origin.config.with_http_rule(rule("secure.test"));
+    let network = Network::new(&config.expect("a rule"));
+    let port = origin.port();
+    let mut connection = tls_connected(&network, port).await;
+    denial(
+        write(
+            &mut connection,
+            "GET / HTTP/1.1\r\nHost: other.test\r\n\r\n",
+        )
+        .await,
+    );
+    let log = network.report().requests;
+    let request = log.first().expect("an entry");
+    assert_eq!(request.method, "");
+    assert_eq!(request.url, format!("https://secure.test:{port}/"));
+}
+
+#[tokio::test]
 async fn a_request_that_is_denied_in_its_body_is_answered_at_once() {
     let origin = Origin::new().await;
     let rule = rule("secure.test").with_max_request_bytes(Some(4));

@@ -26,11 +26,7 @@ impl Inspector {
     /// values of query parameters that can hold secrets.
     pub(super) fn url(&self, head: &RequestHead, port: u16) -> String {
         let target = head.path_and_query();
-        let mut url = String::with_capacity(self.url_start.len() + ":65535".len() + target.len());
-        url.push_str(&self.url_start);
-        if port != self.peer.scheme.default_port() {
-            write!(url, ":{port}").expect("a string takes all");
-        }
+        let mut url = self.url_without_path(port, target.len());
         let (path, query) = match target.split_once('?') {
             Some((path, query)) => (path, Some(query)),
             None => (&*target, None),
@@ -54,6 +50,25 @@ impl Inspector {
             }
         }
         self.context.secrets.redacted(url)
+    }
+
+    /// Returns the URL of a request whose target is not known, because it is malformed.
+    pub(super) fn malformed_url(&self) -> String {
+        let port = self.peer.port.unwrap_or(self.peer.scheme.default_port());
+        let mut url = self.url_without_path(port, "/".len());
+        url.push('/');
+        url
+    }
+
+    /// Returns a URL without its path, which has `path_length` bytes.
+    fn url_without_path(&self, port: u16, path_length: usize) -> String {
+        let length = self.url_start.len() + ":65535".len() + path_length;
+        let mut url = String::with_capacity(length);
+        url.push_str(&self.url_start);
+        if port != self.peer.scheme.default_port() {
+            write!(url, ":{port}").expect("a string takes all");
+        }
+        url
     }
 }
 

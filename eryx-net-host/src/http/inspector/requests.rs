@@ -469,8 +469,8 @@ impl Inspector {
             return Ok(());
         }
         if !self.request_body.is_open {
-            let url = format!("{}://{}/", self.peer.scheme.as_str(), self.peer.host);
-            self.exchanges.push_back(Exchange::new("", url, None));
+            let exchange = Exchange::new("", self.malformed_url(), None);
+            self.exchanges.push_back(exchange);
             self.current_start = self.to_peer.len();
         }
         let message = match self.has_lost_framing {
