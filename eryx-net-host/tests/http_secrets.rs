@@ -125,6 +125,34 @@ async fn a_value_that_an_earlier_sandbox_sent_is_replaced_in_every_response() {
 }
 
 #[tokio::test]
+async fn a_secret_for_an_address_is_replaced_under_a_name_that_resolves_to_it_as_well() {
+    let server = historian().await;
+    let address = || ["127.0.0.1".parse().expect("a pattern")];
+    let binding = SecretBinding::new("TOKEN", address()).expect("a binding");
+    let binding = binding.with_plaintext_hosts(address()).expect("a host");
+    let secret = Secret::new(binding, SECRET).expect("a value");
+    let network = Network::new(&server.config.with_secret(secret).expect("a secret"));
+    let port = server.port;
+    let mut connection = connected(&network, "127.0.0.1", port).await;
+    let fields = authorization(&network);
+    let request = format!("GET / HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n{fields}\r\n");
+    write(&mut connection, &request).await.expect("allowed");
+    response(&mut connection).await.expect("a response");
+    assert!(server.text().contains(SECRET));
+    let mut connection = server.connected(&network).await;
+    write(&mut connection, &server.get("/history", ""))
+        .await
+        .expect("allowed");
+    let seen = response(&mut connection).await.expect("a response");
+    assert!(!seen.contains(SECRET), "{seen}");
+    assert!(seen.contains(&placeholder(&network)), "{seen}");
+    // The secret is not for the name.
+    let mut connection = server.connected(&network).await;
+    let outcome = write(&mut connection, &server.get("/", &fields)).await;
+    assert!(denial(outcome).contains("is not for"));
+}
+
+#[tokio::test]
 async fn encodings_of_a_secret_are_replaced_on_other_connections_as_well() {
     const AWKWARD: &str = "a/b+c=d\"e\\f%g&h?0123456789abcdefgh";
     let server = historian().await;

@@ -57,6 +57,26 @@ fn a_host_with_a_secret_is_inspected_under_every_spelling() {
     ] {
         let host = Host::parse(host).unwrap();
         assert_eq!(http.inspection(&host, port), expected, "{host}:{port}");
+        let may_return = http.may_return_secret(&host, None, port);
+        assert_eq!(
+            may_return,
+            expected == Inspection::Enforced,
+            "{host}:{port}"
+        );
+    }
+    // The secret is not for the name, but the server at the address may know it.
+    let name = Host::parse("a.example").unwrap();
+    for (address, port, expected) in [
+        (Some("192.0.2.7"), 443, true),
+        (Some("64:ff9b::c000:207"), 443, true),
+        (Some("192.0.2.7"), 80, false),
+        (Some("192.0.2.8"), 443, false),
+        (None, 443, false),
+    ] {
+        let address = address.map(|address| address.parse().unwrap());
+        let may_return = http.may_return_secret(&name, address, port);
+        assert_eq!(may_return, expected, "{address:?}:{port}");
+        assert_eq!(http.secrets_for(&name, port, true).count(), 0);
     }
     let host = Host::parse("192.0.2.7").unwrap();
     let mut secrets = http

@@ -59,7 +59,8 @@ pub(crate) struct Inspector {
     pub(super) url_start: String,
     /// If the port of the peer is not known, the ports on which a request has to be allowed.
     pub(super) tunnel_ports: Vec<u16>,
-    /// Whether the peer may be sent a secret, on this connection or on another.
+    /// Whether the server may be sent a secret, on this connection or on another, also under
+    /// another name.
     pub(super) has_secrets: bool,
     pub(super) http: Connection,
     requests: Requests,
@@ -100,9 +101,7 @@ impl Inspector {
         let port = peer.port.map_or(Port::Any, Port::Number);
         let has_secrets = context
             .policy()
-            .secrets_for(&peer.host, port, true)
-            .next()
-            .is_some();
+            .may_return_secret(&peer.host, peer.address, port);
         let limits = |head| {
             let limits = Limits::default().head_bytes(head);
             limits.expect("the limit is in range")

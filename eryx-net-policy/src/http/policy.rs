@@ -189,6 +189,24 @@ impl HttpPolicy {
         })
     }
 
+    /// Returns whether a host at this address can send back a secret: one is
+    /// [for the host](Self::secrets_for), for the address, or for an address that this one embeds.
+    /// The server behind a name or another spelling of an address is the one that gets the secret
+    /// for the address. `None` for an address that is not known.
+    pub fn may_return_secret(
+        &self,
+        host: &Host,
+        address: Option<IpAddr>,
+        port: impl Into<Port>,
+    ) -> bool {
+        let port = port.into();
+        let address = address.map(Host::from);
+        self.secrets.iter().any(|secret| {
+            let mut hosts = std::iter::once(host).chain(&address);
+            hosts.any(|host| secret.covers(host, port))
+        })
+    }
+
     /// Returns the secrets that may be sent to a host, with their positions in
     /// [the list](Self::secrets).
     ///
