@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use eryx_net_host::policy::HttpReason;
 use eryx_net_host::tls::ClientSettings;
-use eryx_net_host::{HttpDenials, NetError, Network, Secret};
+use eryx_net_host::{EventKind, HttpDenials, NetError, Network, Secret};
 use eryx_testkit::RequestRecorder;
 use support::http::*;
 use support::*;
@@ -193,18 +194,8 @@ async fn a_secret_is_replaced_in_basic_credentials_however_the_request_is_split(
     assert!(echoed.contains(&credentials), "{echoed}");
 }
 
-#[tokio::test]
-async fn a_placeholder_in_another_place_denies_the_request() {
-    let origin = Origin::new().await;
-    let config = origin
-        .config
-        .with_secret(secret("secure.test"))
-        .expect("a secret")
-        .with_http_rule(rule("other.test"))
-        .expect("a rule");
-    let network = Network::new(&config);
-    let port = origin.port();
-    let p = placeholder(&network);
+/// Returns requests to `secure.test` with the placeholder `p` where it may not be, and that place.
+fn misplacements(p: &str, port: u16) -> Vec<(String, &'static str)> {
     let body = format!(
         "POST / HTTP/1.1\r\nHost: secure.test:{port}\r\nContent-Length: {}\r\n\r\n{p}",
         p.len()
@@ -220,7 +211,7 @@ async fn a_placeholder_in_another_place_denies_the_request() {
         "POST / HTTP/1.1\r\nHost: secure.test:{port}\r\nTransfer-Encoding: chunked\r\n\r\n\
          1\r\na\r\n0\r\nX-Leak: {p}\r\n\r\n"
     );
-    for (request, place) in [
+    vec![
         (
             get("/", port, &format!("X-Other: {p}\r\n")),
             "the field `X-Other`",
@@ -245,7 +236,22 @@ async fn a_placeholder_in_another_place_denies_the_request() {
         (body, "the body"),
         (chunked, "the body"),
         (trailer, "a trailer field"),
-    ] {
+    ]
+}
+
+#[tokio::test]
+async fn a_placeholder_in_another_place_denies_the_request() {
+    let origin = Origin::new().await;
+    let config = origin
+        .config
+        .with_secret(secret("secure.test"))
+        .expect("a secret")
+        .with_http_rule(rule("other.test"))
+        .expect("a rule");
+    let network = Network::new(&config);
+    let port = origin.port();
+    let p = placeholder(&network);
+    for (request, place) in misplacements(&p, port) {
         let mut connection = tls_connected(&network, port).await;
         let message = denial(write(&mut connection, &request).await);
         assert!(message.contains(place), "{place}: {message}");
@@ -686,6 +692,69 @@ async fn report_only_mode_reports_denials_and_lets_requests_pass() {
         }
     })
     .await;
+}
+
+#[tokio::test]
+async fn report_only_mode_reports_bodies_that_are_too_long_and_malformed_requests() {
+    let origin = Origin::answering(|_| RequestRecorder::ok("0123456789")).await;
+    let rule = rule("secure.test")
+        .with_max_request_bytes(Some(4))
+        .with_max_response_bytes(Some(9));
+    let config = origin.config.with_http_rule(rule).expect("a rule");
+    let (network, recorder) = recorded(&config.with_report_only(true));
+    let port = origin.port();
+    for body in [
+        "Content-Length: 5\r\n\r\nhello",
+        "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n",
+    ] {
+        let mut connection = tls_connected(&network, port).await;
+        let put = format!("PUT / HTTP/1.1\r\nHost: secure.test:{port}\r\n{body}");
+        send(&mut connection, put.as_bytes()).await;
+        let answer = response(&mut connection).await.expect("a response");
+        assert!(answer.ends_with("0123456789"), "{answer}");
+    }
+    let events = recorder.events();
+    let reasons: Vec<HttpReason> = events
+        .iter()
+        .filter_map(|event| match &event.kind {
+            EventKind::HttpWouldDeny { verdict } => Some(verdict.reason()),
+            _ => None,
+        })
+        .collect();
+    let both = [HttpReason::RequestTooLarge, HttpReason::ResponseTooLarge];
+    assert_eq!(reasons, both.repeat(2));
+    let mut connection = tls_connected(&network, port).await;
+    let other = "GET / HTTP/1.1\r\nHost: other.test\r\n\r\n";
+    write(&mut connection, other).await.expect("passes");
+    let log = network.report().requests;
+    let error = log.last().and_then(|request| request.error.as_deref());
+    let error = error.expect("the reason");
+    assert!(
+        error.starts_with("goes on, report_only is set: the request is denied"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn report_only_mode_records_a_placeholder_in_another_place() {
+    let origin = Origin::new().await;
+    let config = origin.config.with_secret(secret("secure.test"));
+    let network = Network::new(&config.expect("a secret").with_report_only(true));
+    let port = origin.port();
+    let p = placeholder(&network);
+    for (request, place) in misplacements(&p, port) {
+        let mut connection = tls_connected(&network, port).await;
+        write(&mut connection, &request).await.expect("passes");
+        drop(connection);
+        let log = network.report().requests;
+        let error = log.last().and_then(|request| request.error.as_deref());
+        let error = error.expect("the reason");
+        assert!(
+            error.starts_with("goes on, report_only is set: ") && error.contains(place),
+            "{place}: {error}"
+        );
+        assert!(!error.contains(&p), "{error}");
+    }
 }
 
 #[tokio::test]

@@ -52,7 +52,7 @@ pub(crate) struct HttpRequestReport {
     /// Whether the connection changed its protocol with this request, such as to websockets.
     #[pyo3(get)]
     is_upgraded: bool,
-    /// Why the request was denied or failed, a str, or ``None``.
+    /// Why the request was denied or failed, or would be denied, a str, or ``None``.
     #[pyo3(get)]
     error: Option<String>,
 }

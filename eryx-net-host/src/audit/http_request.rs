@@ -40,8 +40,12 @@ pub struct HttpRequestReport {
     pub secrets: Vec<String>,
     /// Whether the connection has left HTTP with this request, for example for a WebSocket.
     pub is_upgraded: bool,
-    /// Why the request was denied or the exchange failed.
+    /// Why the request was denied or the exchange failed. In [report-only
+    /// mode](crate::NetConfig::with_report_only) also why it would be denied, unless the rules
+    /// are the reason.
     pub error: Option<String>,
+    /// Whether the error begins with why the request would be denied.
+    pub(crate) goes_on: bool,
 }
 
 impl fmt::Display for HttpRequestReport {
@@ -61,6 +65,7 @@ impl fmt::Display for HttpRequestReport {
             write!(f, ", with the secrets {}", self.secrets.join(", "))?;
         }
         match &self.error {
+            Some(error) if self.goes_on => write!(f, ", {error}"),
             Some(error) => write!(f, ", failed: {error}"),
             None => Ok(()),
         }

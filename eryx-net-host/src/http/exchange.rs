@@ -53,6 +53,7 @@ impl Exchange {
                 secrets: Vec::new(),
                 is_upgraded: false,
                 error: None,
+                goes_on: false,
             },
             started: Instant::now(),
         }
@@ -117,10 +118,22 @@ impl Exchange {
         self.report.is_upgraded = true;
     }
 
+    /// Records why the request would be denied, and goes on in report-only mode. Only the first
+    /// reason counts.
+    pub(super) fn would_be_denied(&mut self, message: &str) {
+        if self.report.error.is_none() {
+            self.report.error = Some(format!("goes on, report_only is set: {message}"));
+            self.report.goes_on = true;
+        }
+    }
+
     /// Returns the entry of the log, with the error that ended the exchange, if one did.
     pub(super) fn end(mut self, error: Option<String>) -> HttpRequestReport {
         self.report.duration = self.started.elapsed();
-        self.report.error = error;
+        self.report.error = match (self.report.error.take(), error) {
+            (Some(denial), Some(error)) => Some(format!("{denial}; {error}")),
+            (denial, error) => denial.or(error),
+        };
         self.report
     }
 }

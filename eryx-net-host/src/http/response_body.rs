@@ -61,6 +61,11 @@ impl ResponseBody {
         self.max.is_some_and(|max| self.length > max)
     }
 
+    /// Allows any length.
+    pub(super) fn remove_limit(&mut self) {
+        self.max = None;
+    }
+
     /// Sets what is replaced from here on.
     pub(super) fn refresh(&mut self, patterns: &SecretPatterns, version: u64) {
         self.filter.refresh(patterns, version);

@@ -2460,7 +2460,7 @@ class HttpRequestReport:
         """Whether the connection changed its protocol with this request, such as to websockets."""
     @property
     def error(self) -> str | None:
-        """Why the request was denied or failed, a str, or ``None``."""
+        """Why the request was denied or failed, or would be denied, a str, or ``None``."""
     def __eq__(self, value: object, /) -> bool: ...
     def __ne__(self, value: object, /) -> bool: ...
 

@@ -92,10 +92,11 @@ impl Inspector {
         let substitution = Substitution::new(&context, &peer, &ports);
         let used = substitution.found(&body);
         let allowed = substitution.used_by_body();
-        if let Some(index) = used.iter().find(|index| !allowed.contains(index))
-            && !context.report_only
-        {
-            return self.deny_misplaced(*index, "the body");
+        if let Some(index) = used.iter().find(|index| !allowed.contains(index)) {
+            self.deny_misplaced(*index, "the body")?;
+            if !context.report_only {
+                return Ok(());
+            }
         }
         let is_json = MediaType::of(&head) == Some(MediaType::Json);
         let values: Values = values

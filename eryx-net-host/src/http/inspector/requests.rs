@@ -251,7 +251,7 @@ impl Inspector {
         self.request_body = RequestBody {
             is_open: true,
             length: 0,
-            max: max.filter(|_| !self.context.report_only),
+            max,
         };
         if let Some((reason, message)) = denial {
             return self.deny(reason, &message);
@@ -259,7 +259,10 @@ impl Inspector {
         if let Framing::Length(length) = head.framing()
             && self.request_body.max.is_some_and(|max| length > max)
         {
-            return self.deny_too_large();
+            self.deny_too_large()?;
+            if !self.context.report_only {
+                return Ok(());
+            }
         }
         if let Some(protocols) = head.upgrade()
             && self.has_secrets
@@ -274,8 +277,13 @@ impl Inspector {
         let substitution = Substitution::new(&context, &peer, &ports);
         let used = match substitution.used_by_head(&head) {
             Ok(used) => used,
-            Err(_) if !self.is_searched() => Vec::new(),
-            Err(message) => return self.deny_current("misplaced-secret", &message),
+            Err(message) if self.is_searched() => {
+                return self.deny_current("misplaced-secret", &message);
+            }
+            Err(message) => {
+                self.would_be_denied(&message);
+                Vec::new()
+            }
         };
         let mut needed = used.clone();
         let has_body = !matches!(head.framing(), Framing::Empty | Framing::Length(0));
@@ -373,7 +381,10 @@ impl Inspector {
         self.request_body.length += data.len() as u64;
         let length = self.request_body.length;
         if self.request_body.max.is_some_and(|max| length > max) {
-            return self.deny_too_large();
+            self.deny_too_large()?;
+            if !self.context.report_only {
+                return Ok(());
+            }
         }
         if let Requests::Collecting(collecting) = &mut self.requests {
             if collecting.push(data) {
@@ -386,7 +397,7 @@ impl Inspector {
             );
             return self.deny_current("body-too-long", &message);
         }
-        if !self.is_searched() {
+        if !self.peer.is_enforced() {
             return Ok(());
         }
         // Mostly, the bytes were searched before they were sent.
@@ -409,9 +420,12 @@ impl Inspector {
             name.or_else(|| self.context.secrets.find(value).next())
         });
         if let Some((index, _)) = found
-            && self.is_searched()
+            && self.peer.is_enforced()
         {
-            return self.deny_misplaced(index, "a trailer field");
+            self.deny_misplaced(index, "a trailer field")?;
+            if !self.context.report_only {
+                return Ok(());
+            }
         }
         if let Requests::Collecting(collecting) = &mut self.requests {
             collecting.trailers = Some(fields);
@@ -464,6 +478,7 @@ impl Inspector {
     /// Handles bytes that are not a well-formed request.
     fn malformed_request(&mut self, error: &HttpError) -> Result<(), NetError> {
         if self.is_observer() {
+            self.report_malformed(error);
             self.requests = Requests::Raw;
             self.responses.set_raw();
             return Ok(());
@@ -481,6 +496,31 @@ impl Inspector {
         self.deny("malformed-request", &message)
     }
 
+    /// Records a malformed request that goes on because of report-only mode.
+    fn report_malformed(&mut self, error: &HttpError) {
+        if !self.peer.is_enforced() {
+            return;
+        }
+        let message = self.malformed("the request", error);
+        if self.request_body.is_open {
+            self.would_be_denied(&message);
+        } else {
+            let mut exchange = Exchange::new("", self.malformed_url(), None);
+            exchange.would_be_denied(&message);
+            self.entry.request_ended(exchange.end(None));
+        }
+    }
+
+    /// Records why the request that the program sends now would be denied, if it goes on because
+    /// of report-only mode, as opposed to a host that is inspected for the log alone.
+    fn would_be_denied(&mut self, message: &str) {
+        if self.peer.is_enforced()
+            && let Some(exchange) = self.current()
+        {
+            exchange.would_be_denied(message);
+        }
+    }
+
     /// Denies the request that the program sends now. `message` says why.
     pub(super) fn deny_current(
         &mut self,
@@ -495,18 +535,30 @@ impl Inspector {
         )
     }
 
-    /// Denies the request that the program sends now, because of a placeholder.
+    /// Denies the request that the program sends now, because of a placeholder. In report-only mode
+    /// it is recorded, and goes on.
     pub(super) fn deny_misplaced(&mut self, index: usize, place: &str) -> Result<(), NetError> {
         let port = self.peer.port.unwrap_or(self.peer.scheme.default_port());
         let ports = [port];
         let substitution = Substitution::new(&self.context, &self.peer, &ports);
         let message = substitution.misplaced(index, place);
+        if self.context.report_only {
+            self.would_be_denied(&message);
+            return Ok(());
+        }
         self.deny_current("misplaced-secret", &message)
     }
 
+    /// Denies the request that the program sends now, because of the length of its body. In
+    /// report-only mode it is reported once, and goes on.
     fn deny_too_large(&mut self) -> Result<(), NetError> {
         let verdict = self.current().and_then(|exchange| exchange.verdict());
         match verdict.map(|verdict| verdict.request_too_large()) {
+            Some(verdict) if self.context.report_only => {
+                self.request_body.max = None;
+                self.entry.request_would_be_denied(&verdict);
+                Ok(())
+            }
             Some(verdict) => self.deny(verdict.reason().as_str(), &verdict.guest_message()),
             None => self.deny_current("request-too-large", "its body is too long"),
         }

@@ -181,15 +181,17 @@ impl Inspector {
         let (Some(Event::Body(range)), Some(body)) = (&step.event, &mut self.responses.body) else {
             return Ok(());
         };
-        let is_too_long = body.count(range.len());
-        if !is_too_long || self.context.report_only {
+        if !body.count(range.len()) {
             return Ok(());
         }
-        match self.exchanges.front().and_then(Exchange::verdict) {
-            Some(verdict) => {
-                let message = verdict.response_too_large().guest_message();
-                self.fail_response(&message)
+        let verdict = self.exchanges.front().and_then(Exchange::verdict);
+        match verdict.map(|verdict| verdict.response_too_large()) {
+            Some(verdict) if self.context.report_only => {
+                body.remove_limit();
+                self.entry.request_would_be_denied(&verdict);
+                Ok(())
             }
+            Some(verdict) => self.fail_response(&verdict.guest_message()),
             None => Ok(()),
         }
     }
