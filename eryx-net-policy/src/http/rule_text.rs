@@ -41,7 +41,10 @@ impl FromStr for HttpRule {
                 text: escape_truncated(text),
             });
         }
-        if further_paths.iter().any(|path| !path.starts_with('/')) {
+        // The error of a host in place of methods would be about the letters of a method.
+        let is_reversed =
+            is_methods(host) && methods.is_some_and(|methods| methods.contains(['.', ':', '/']));
+        if is_reversed || further_paths.iter().any(|path| !path.starts_with('/')) {
             return Err(HttpRuleError::Words {
                 text: escape_truncated(text),
             });
