@@ -9,7 +9,7 @@ use secrecy::zeroize::Zeroizing;
 use crate::http::context::HttpContext;
 use crate::http::secret_encodings::{json_escaped, percent_encoded};
 use crate::http::secret_store::{SecretStore, Values};
-use crate::http::target::Peer;
+use crate::http::target::{Peer, with_port};
 
 /// The longest field, query or body with secrets in it, in bytes. A provider can give a token that
 /// is longer than its placeholder, and a request can have many placeholders.
@@ -271,9 +271,10 @@ impl<'a> Substitution<'a> {
         let bindings = self.context.policy().secrets();
         let binding = &bindings[index];
         if !binding.is_for(host, port, true) {
+            let host_port = with_port(host, port);
             return format!(
                 "{place} has the placeholder of the secret `{name}`, which is not for \
-                 `{host}:{port}`; send it to its own hosts only, or have the embedder add this host \
+                 `{host_port}`; send it to its own hosts only, or have the embedder add this host \
                  to secrets.{name}.hosts"
             );
         }

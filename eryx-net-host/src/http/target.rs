@@ -136,6 +136,14 @@ pub(super) fn named_host<'a>(
     }
 }
 
+/// Returns a host and a port for a message.
+pub(super) fn with_port(host: &Host, port: u16) -> String {
+    match host {
+        Host::Address(IpAddr::V6(address)) => format!("[{address}]:{port}"),
+        host => format!("{host}:{port}"),
+    }
+}
+
 impl Peer {
     /// Returns the peer at the address and port of its connection, which were not known before.
     pub(crate) fn at(self, address: Option<IpAddr>, port: u16, context: &HttpContext) -> Self {
@@ -149,5 +157,22 @@ impl Peer {
 
     pub(crate) fn is_enforced(&self) -> bool {
         self.inspection == Inspection::Enforced
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ipv6_address_before_a_port_is_in_brackets() {
+        for (host, expected) in [
+            ("a.example", "a.example:443"),
+            ("192.0.2.7", "192.0.2.7:443"),
+            ("2001:db8::7", "[2001:db8::7]:443"),
+        ] {
+            let host = Host::parse(host).expect("a host");
+            assert_eq!(with_port(&host, 443), expected);
+        }
     }
 }

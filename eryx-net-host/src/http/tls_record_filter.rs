@@ -8,7 +8,7 @@ use eryx_net_policy::Host;
 use crate::error::NetError;
 use crate::http::context::HttpContext;
 use crate::http::guarded_records::{GuardedRecords, HEADER, MAX_RECORD, NextRecord, record_length};
-use crate::http::target::InspectionTarget;
+use crate::http::target::{InspectionTarget, with_port};
 
 /// Compares the bytes that a program writes with the records of one TLS session.
 pub(crate) struct TlsRecordFilter {
@@ -117,9 +117,9 @@ impl TlsRecordFilter {
 
     fn denial(&self) -> NetError {
         let host = self.target.host();
-        let port = self.target.port();
+        let host_port = with_port(host, self.target.port());
         NetError::Denied(format!(
-            "the bytes written to `{host}:{port}` are neither HTTP/1.1 nor TLS of the ssl module with \
+            "the bytes written to `{host_port}` are neither HTTP/1.1 nor TLS of the ssl module with \
              `{host}` as server name; requests to this host are inspected (http_rules, secrets): use \
              ssl, or have the embedder remove the rules and secrets for it"
         ))
