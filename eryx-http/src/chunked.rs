@@ -2,7 +2,7 @@
 
 use crate::body::Sender;
 use crate::error::{HttpError, HttpErrorKind};
-use crate::field_line::check_override;
+use crate::field_line::{check_override, is_like};
 use crate::fields::Fields;
 use crate::head_buffer::{HeadBuffer, Progress};
 use crate::limits::Limits;
@@ -12,8 +12,12 @@ use crate::step::{Event, Step};
 const MAX_DIGITS: u8 = 16;
 
 /// Fields that are not permitted in trailers: those that frame, route, authenticate or condition
-/// the message, or describe its content (RFC 9110, 6.5.1).
-const NO_TRAILERS: [&str; 26] = [
+/// the message, describe its content, or select that of the response (RFC 9110, 6.5.1). Some
+/// servers add trailers to the fields of the head.
+const NO_TRAILERS: [&str; 30] = [
+    "a-im",
+    "accept-charset",
+    "accept-encoding",
     "authorization",
     "cache-control",
     "connection",
@@ -35,6 +39,7 @@ const NO_TRAILERS: [&str; 26] = [
     "proxy-authorization",
     "proxy-connection",
     "range",
+    "request-range",
     "set-cookie",
     "te",
     "trailer",
@@ -200,7 +205,7 @@ impl ChunkedDecoder {
         for (name, _) in fields.iter() {
             if NO_TRAILERS
                 .iter()
-                .any(|other| other.eq_ignore_ascii_case(name))
+                .any(|other| is_like(name.as_bytes(), other))
             {
                 return Err(HttpError::new(name.as_bytes(), HttpErrorKind::TrailerField));
             }
