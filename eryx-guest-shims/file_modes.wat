@@ -3,20 +3,24 @@
 ;; WASI has no permissions, so libc's results have none: archives that programs write would have
 ;; files that no user can read. The build links every call of these functions of libc to the function
 ;; with the prefix `eryx_` of this module, which adds what a umask of 077 leaves: 0600 for files, and
-;; 0700 for directories.
+;; 0700 for directories. An empty path leads nowhere, as in `native/paths.c`.
 (module
   (@dylink.0 (mem-info (memory 0 0) (table 0 0)))
 
   (import "env" "memory" (memory 0))
+  ;; The address of the error number.
+  (import "GOT.mem" "errno" (global $errno (mut i32)))
   (import "env" "stat" (func $stat (param i32 i32) (result i32)))
   (import "env" "lstat" (func $lstat (param i32 i32) (result i32)))
   (import "env" "fstat" (func $fstat (param i32 i32) (result i32)))
   (import "env" "fstatat" (func $fstatat (param i32 i32 i32 i32) (result i32)))
 
   (func (export "eryx_stat") (param $path i32) (param $stat i32) (result i32)
+    (if (call $is_empty (local.get $path)) (then (return (i32.const -1))))
     (call $add (local.get $stat) (call $stat (local.get $path) (local.get $stat))))
 
   (func (export "eryx_lstat") (param $path i32) (param $stat i32) (result i32)
+    (if (call $is_empty (local.get $path)) (then (return (i32.const -1))))
     (call $add (local.get $stat) (call $lstat (local.get $path) (local.get $stat))))
 
   (func (export "eryx_fstat") (param $fd i32) (param $stat i32) (result i32)
@@ -24,10 +28,17 @@
 
   (func (export "eryx_fstatat")
     (param $fd i32) (param $path i32) (param $stat i32) (param $flags i32) (result i32)
+    (if (call $is_empty (local.get $path)) (then (return (i32.const -1))))
     (call $add
       (local.get $stat)
       (call $fstatat
         (local.get $fd) (local.get $path) (local.get $stat) (local.get $flags))))
+
+  ;; Returns whether a path is empty, and sets the error number to ENOENT if it is.
+  (func $is_empty (param $path i32) (result i32)
+    (if (i32.load8_u (local.get $path)) (then (return (i32.const 0))))
+    (i32.store (global.get $errno) (i32.const 44))
+    (i32.const 1))
 
   ;; Adds the permissions to st_mode, at 24 in struct stat, unless $result is that of an error.
   (func $add (param $stat i32) (param $result i32) (result i32)

@@ -59,6 +59,9 @@ extern PyMethodDef bz2_methods[], lzma_methods[], zstd_methods[], digest_methods
     key_derivation_methods[], database_lock_methods[], object_pool_methods[],
     descriptor_methods[], error_text_methods[];
 
+/* Notes the flags of a file that is opened. */
+void note_flags(int flags);
+
 bool zstd_constants(PyObject *module);
 
 #endif

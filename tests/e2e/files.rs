@@ -41,25 +41,14 @@ async fn files_last_as_long_as_the_session_and_no_other_sandbox_sees_them() {
     assert_eq!(expect_stdout(session.execute(read).await), "mine still\n");
 }
 
-// A limit of the C library, which `docs/files.md` names: WASI knows no position of a file, and libc
-// takes the end of a file that is open for appending for it.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_that_is_open_for_reading_and_appending_can_be_read_only_at_absolute_positions() {
-    let program = r#"
-import os
-with open("log", "w") as file:
-    file.write("one two")
-with open("log", "a+") as file:
-    print(file.seek(0), repr(file.read()), file.write(" three"))
-    file.flush()
-    descriptor = file.fileno()
-    print(os.pread(descriptor, 3, 4))
-    print(os.lseek(descriptor, 4, os.SEEK_SET), os.read(descriptor, 3))
-print(open("log").read())
-"#;
-    let expected = "0 '' 6\nb'two'\n4 b'two'\none two three\n";
-    assert_eq!(
-        expect_stdout(sandbox(None).execute(program).await),
-        expected
-    );
+async fn a_file_is_read_and_written_at_its_position_also_when_it_is_open_for_appending() {
+    let program = include_str!("programs/stdlib/positions.py");
+    assert_eq!(expect_stdout(sandbox(None).execute(program).await), "ok\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_empty_path_leads_nowhere_and_the_working_directory_has_its_own_path() {
+    let program = include_str!("programs/stdlib/paths.py");
+    assert_eq!(expect_stdout(sandbox(None).execute(program).await), "ok\n");
 }

@@ -5,11 +5,13 @@ import operator
 import os
 import posix
 import stat
+import sys
 import time
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import _eryx_heap
+import _eryx_working_directory
 
 from eryx_guest import processes, users
 from eryx_guest.refusal import refusing
@@ -30,6 +32,7 @@ _CONSTANTS = ("ST_RDONLY", "ST_NOSUID", "GRND_NONBLOCK", "GRND_RANDOM")
 
 _posix: Any = posix
 _stock_access: Any = posix.access
+_stock_chdir: Any = posix.chdir
 _stock_sysconf = posix.sysconf
 _stock_uname: Any = posix.uname
 _stock_pread: Any = posix.pread
@@ -171,10 +174,34 @@ def fchmod(fd: int, mode: int) -> None:
     operator.index(mode)
 
 
+def chmod(path: Any, mode: int, *, dir_fd: int | None = None, follow_symlinks: bool = True) -> None:
+    """Change the access permissions of a file.
+
+    Files keep their permissions: it has no effect.
+    """
+    # The C library does not even look for the file.
+    number = operator.index(mode)
+    sys.audit("os.chmod", path, number, -1 if dir_fd is None else dir_fd)
+    if isinstance(path, int):
+        os.fstat(path)
+    else:
+        os.stat(path, dir_fd=dir_fd, follow_symlinks=follow_symlinks)
+
+
 def lchmod(path: Any, mode: int) -> None:
     """Change the access permissions of a file, without following symbolic links: no effect."""
     os.lstat(path)
     operator.index(mode)
+
+
+def chdir(path: Any) -> None:
+    """Change the current working directory to the specified path."""
+    _stock_chdir(path)
+    # The C library appends a relative path to the one before, with its links and each "..".
+    given = os.getcwdb()
+    actual = os.path.realpath(given)
+    if actual != given:
+        _eryx_working_directory.set(actual)
 
 
 def sync() -> None:
@@ -330,9 +357,9 @@ _FUNCTIONS = (
     refusing("os.mknod", "a sandbox has no devices; use a file"),
 )
 
-# Functions of WASI that answer with what the machine of the build has or with rights that do not
-# exist, or that copy too little or too much at a time.
-_REPLACED = (processes.getpid, sysconf, times, uname, access, pread, pwrite)
+# Functions of WASI that answer with what the machine of the build has, with rights that do not
+# exist, or without a look at the files, or that copy too little or too much at a time.
+_REPLACED = (processes.getpid, sysconf, times, uname, access, chdir, chmod, pread, pwrite)
 
 # The functions of `os` that take some arguments.
 _SUPPORTS = (

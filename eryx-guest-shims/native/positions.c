@@ -1,0 +1,62 @@
+/* The position of a file that is open for reading and writing, in the place of functions of libc.
+
+   libc reads and writes a file with streams of the host, which begin at the position of the file.
+   When the position changes, it has to close them. It forgets that for a seek to the end: the next
+   read or write would go on where the one before it ended. And in a file that is open for appending,
+   it takes the end for the position whenever it is asked to seek, so that such a file could not be
+   read. */
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "stream.h"
+
+#define EXPORT __attribute__((visibility("default")))
+
+/* Whether a file was opened for appending. Until then, no call asks the host for flags. */
+static bool any_appends;
+
+void note_flags(int flags) {
+    if (flags & O_APPEND)
+        any_appends = true;
+}
+
+/* Returns the flags of a file that is open for appending, else -1. */
+static int appending_flags(int fd) {
+    if (!any_appends)
+        return -1;
+    const int error = errno;
+    const int flags = fcntl(fd, F_GETFL);
+    errno = error;
+    return flags >= 0 && flags & O_APPEND ? flags : -1;
+}
+
+static off_t seek(int fd, off_t offset, int whence) {
+    const off_t position = lseek(fd, offset, whence);
+    if (position < 0 || whence != SEEK_END)
+        return position;
+    /* Another position, so that the streams are closed. Where the file has streams, it has
+       positions: this succeeds. */
+    if (lseek(fd, position ? position - 1 : 1, SEEK_SET) < 0)
+        return -1;
+    return lseek(fd, position, SEEK_SET);
+}
+
+EXPORT off_t eryx_lseek(int fd, off_t offset, int whence) {
+    const int flags = appending_flags(fd);
+    if (flags < 0 || fcntl(fd, F_SETFL, flags & ~O_APPEND) < 0)
+        return seek(fd, offset, whence);
+    const off_t position = seek(fd, offset, whence);
+    const int error = errno;
+    fcntl(fd, F_SETFL, flags);
+    errno = error;
+    return position;
+}
+
+EXPORT ssize_t eryx_write(int fd, const void *data, size_t size) {
+    const ssize_t count = write(fd, data, size);
+    /* What is appended is at the end, wherever the position was. */
+    if (count > 0 && appending_flags(fd) >= 0)
+        lseek(fd, 0, SEEK_END);
+    return count;
+}
