@@ -4,6 +4,7 @@
    on them. Duplicates are entries with the same data. Their operations are a copy, of which only the
    one that releases the data differs: it does so with the last duplicate. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -163,6 +164,14 @@ static PyObject *dup2_file(PyObject *module, PyObject *arguments) {
     return result(duplicate_to(fd, target));
 }
 
+/* flags(fd): returns the flags of an open file. */
+static PyObject *flags(PyObject *module, PyObject *arguments) {
+    int fd;
+    if (!PyArg_ParseTuple(arguments, "i", &fd))
+        return NULL;
+    return result(fcntl(fd, F_GETFL));
+}
+
 /* identity(fd): returns the number of an open file, which its duplicates have, too. */
 static PyObject *identity(PyObject *module, PyObject *arguments) {
     int fd;
@@ -211,6 +220,7 @@ static PyObject *open_descriptors(PyObject *module, PyObject *arguments) {
 PyMethodDef descriptor_methods[] = {
     {"dup", dup_file, METH_VARARGS, NULL},
     {"dup2", dup2_file, METH_VARARGS, NULL},
+    {"flags", flags, METH_VARARGS, NULL},
     {"identity", identity, METH_VARARGS, NULL},
     {"is_open", is_open, METH_VARARGS, NULL},
     {"has_duplicates", has_duplicates, METH_VARARGS, NULL},

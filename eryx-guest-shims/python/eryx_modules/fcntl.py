@@ -61,9 +61,7 @@ def fcntl(fd: Any, cmd: int, arg: Any = 0, /) -> Any:
         os.set_inheritable(number, not value & FD_CLOEXEC)
         return 0
     if cmd == F_GETFL:
-        end = descriptors.find(number)
-        # How a file was opened cannot be read from WASI's C library.
-        flags = end.flags if isinstance(end, PipeEnd) else os.O_RDWR
+        flags = _open_flags(number)
         return flags if os.get_blocking(number) else flags | os.O_NONBLOCK
     if cmd == F_SETFL:
         os.set_blocking(number, not value & os.O_NONBLOCK)
@@ -78,6 +76,14 @@ def fcntl(fd: Any, cmd: int, arg: Any = 0, /) -> Any:
         errno.EINVAL,
         f"fcntl: a sandbox has no operation {cmd}; it has those for flags and for locks",
     )
+
+
+def _open_flags(fd: int) -> int:
+    """Returns how a file, a socket or the end of a pipe was opened."""
+    if fd >= descriptors.FIRST:
+        end = descriptors.find(fd)
+        return end.flags if isinstance(end, PipeEnd) else os.O_RDWR
+    return int(_eryx_native.flags(fd)) & ~os.O_NONBLOCK
 
 
 def _duplicate(fd: int, least: int) -> int:

@@ -1,5 +1,6 @@
 """Positions of files that are read and written in turn, or that are open for appending."""
 
+import fcntl
 import os
 
 # A seek to the end is one: what is written after it is at the end, and there is nothing to read.
@@ -84,4 +85,10 @@ with open("large", "ab+") as file:
     file.seek(0)
     content = file.read()
     assert (len(content), content[-3:]) == (200_003, b"end")
+
+# The flags say how a file is open.
+for flags in (os.O_RDONLY, os.O_WRONLY, os.O_RDWR, os.O_RDWR | os.O_APPEND):
+    descriptor = os.open("log", flags)
+    assert fcntl.fcntl(descriptor, fcntl.F_GETFL) == flags, flags
+    os.close(descriptor)
 print("ok")
