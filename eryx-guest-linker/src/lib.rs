@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+mod compile_cost;
 mod component;
 mod error;
 mod image_module;

@@ -9,6 +9,7 @@ use wasmparser::{
     TypeRef, ValType, Validator, WasmFeatures,
 };
 
+use crate::compile_cost::CompileCost;
 use crate::error::Rejection;
 use crate::limits;
 use crate::yield_points::call_graph::CallGraph;
@@ -42,8 +43,8 @@ pub(crate) struct Library<'a> {
     pub(crate) bodies: Vec<FunctionBody<'a>>,
     pub(crate) data: Vec<Data<'a>>,
     pub(crate) calls: CallGraph,
-    /// The number of local variables of all functions.
-    pub(crate) locals: u64,
+    /// The work of the compiler on all functions.
+    pub(crate) compile_cost: CompileCost,
     /// The symbols that may be missing.
     weak: HashSet<(&'a str, &'a str)>,
 }
@@ -95,7 +96,7 @@ impl<'a> Library<'a> {
             bodies: Vec::new(),
             data: Vec::new(),
             calls: CallGraph::default(),
-            locals: 0,
+            compile_cost: CompileCost::default(),
             weak: HashSet::new(),
         };
         library.check_shape(bytes)?;
@@ -203,17 +204,7 @@ impl<'a> Library<'a> {
                             limits::FUNCTION_BYTES,
                         ));
                     }
-                    let mut locals = 0_u32;
-                    for group in body.get_locals_reader()? {
-                        locals = locals.saturating_add(group?.0);
-                    }
-                    if locals > limits::FUNCTION_LOCALS {
-                        return Err(Rejection::too_large(
-                            "local variables of a function",
-                            limits::FUNCTION_LOCALS,
-                        ));
-                    }
-                    self.locals += u64::from(locals);
+                    self.compile_cost.add_function(&body)?;
                 }
                 _ => {}
             }

@@ -9,6 +9,7 @@ use wasm_encoder::{
 };
 use wasmparser::{DataKind, ElementItems, ElementKind, FuncType, ValType};
 
+use crate::compile_cost::CompileCost;
 use crate::component::ImageParts;
 use crate::error::{LinkError, Rejection};
 use crate::image_module::{Additions, ImageModule, PAGE};
@@ -86,8 +87,8 @@ struct Linker<'i, 'm> {
     start: Vec<StartStep>,
     /// The words that `start` replaces.
     replaced_words: usize,
-    /// The number of local variables of all functions.
-    locals: u64,
+    /// The work of the compiler on all functions.
+    compile_cost: CompileCost,
 }
 
 /// A part of the start of the libraries.
@@ -146,19 +147,13 @@ impl<'i, 'm> Linker<'i, 'm> {
             libraries: Libraries::new(),
             start: Vec::new(),
             replaced_words: 0,
-            locals: 0,
+            compile_cost: CompileCost::default(),
         })
     }
 
     fn add(&mut self, module: &NativeModule<'m>) -> Result<(), Rejection> {
         let library = Library::parse(module.content)?;
-        self.locals += library.locals;
-        if self.locals > limits::LOCALS {
-            return Err(Rejection::too_large(
-                "local variables of all functions",
-                limits::LOCALS,
-            ));
-        }
+        self.compile_cost.add(library.compile_cost)?;
         if library.calls.uses_bulk_memory() && self.symbols.yield_points.bulk_memory.is_none() {
             return Err(Rejection::Forbidden("fills or copies memory"));
         }

@@ -53,6 +53,11 @@ EXPORT off_t eryx_lseek(int fd, off_t offset, int whence) {
     return position;
 }
 
+/* What `lseek(fd, 0, SEEK_CUR)` is with constant arguments, by a macro of `unistd.h`. */
+EXPORT off_t eryx___wasilibc_tell(int fd) {
+    return eryx_lseek(fd, 0, SEEK_CUR);
+}
+
 EXPORT ssize_t eryx_write(int fd, const void *data, size_t size) {
     const ssize_t count = write(fd, data, size);
     /* What is appended is at the end, wherever the position was. */

@@ -599,6 +599,12 @@ fn modules_that_exceed_a_limit_are_rejected_with_the_limit() {
         "(func {})",
         "(drop (i32.const 1))".repeat(limits::FUNCTION_BYTES / 3 + 1)
     );
+    let function = |locals: usize, blocks: usize| {
+        let (locals, blocks) = ("i32 ".repeat(locals), "(block)".repeat(blocks));
+        format!("(func (local {locals}) {blocks})")
+    };
+    let most_blocks = limits::FUNCTION_BLOCKS as usize;
+    let branches = format!("(br_table {} (i32.const 0))", "0 ".repeat(most_blocks));
     let sum = "i32.const 0 ".to_owned() + &"i32.const 0 i32.add ".repeat(21);
     let parameters = "i32 ".repeat(limits::PARAMETERS + 1);
     let results = "i32 ".repeat(limits::RESULTS + 1);
@@ -625,6 +631,26 @@ fn modules_that_exceed_a_limit_are_rejected_with_the_limit() {
         (sized("(memory 0 0) (table 0 20)"), "an alignment"),
         (library(&locals), "local variables"),
         (library(&long), "the size of a function"),
+        (
+            library(&function(0, most_blocks + 1)),
+            "blocks and branches of a function",
+        ),
+        (
+            library(&format!("(func {branches})")),
+            "blocks and branches of a function",
+        ),
+        (
+            library(&function(4_001, 1_000)),
+            "the product of the blocks and the local variables of a function",
+        ),
+        (
+            library(&function(0, most_blocks).repeat(8)),
+            "the sum of the squares of the blocks of all functions",
+        ),
+        (
+            library(&function(2_000, 2_000).repeat(31)),
+            "the sum of the products",
+        ),
         (library(&"(func)".repeat(100_001)), "functions"),
         (
             library(&"(global i32 (i32.const 0))".repeat(50_001)),
