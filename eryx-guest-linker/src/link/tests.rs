@@ -604,7 +604,7 @@ fn modules_that_exceed_a_limit_are_rejected_with_the_limit() {
         format!("(func (local {locals}) {blocks})")
     };
     let most_blocks = limits::FUNCTION_BLOCKS as usize;
-    let branches = format!("(br_table {} (i32.const 0))", "0 ".repeat(most_blocks));
+    let branches = format!("(br_table {} (i32.const 0))", "0 ".repeat(most_blocks + 1));
     let sum = "i32.const 0 ".to_owned() + &"i32.const 0 i32.add ".repeat(21);
     let parameters = "i32 ".repeat(limits::PARAMETERS + 1);
     let results = "i32 ".repeat(limits::RESULTS + 1);
