@@ -88,8 +88,8 @@ impl Content {
         }
     }
 
-    /// Returns whether the size is not known: the original is deferred, and was not loaded, or cannot
-    /// be. [`size`](Self::size) is 0 then.
+    /// Returns whether the size is not known: the original is deferred, and was not or cannot be
+    /// loaded. [`size`](Self::size) is 0 then.
     pub(crate) fn has_unknown_size(&self) -> bool {
         match &self.original {
             Some(Original::Deferred(deferred)) => {

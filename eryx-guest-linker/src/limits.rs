@@ -28,8 +28,8 @@ pub(crate) const FUNCTION_BLOCKS: u32 = 16_384;
 /// grows with it: 10 million take 300 MB. The most in known packages is 368,634.
 pub(crate) const FUNCTION_BLOCK_LOCALS: u64 = 4_000_000;
 
-/// The highest sum of the squares of the blocks and branches of all functions: ten times that of all
-/// known packages together, which is 197 million.
+/// The highest sum of the squares of the blocks and branches of all functions: ten times that of
+/// all known packages together, which is 197 million.
 pub(crate) const BLOCK_PAIRS: u64 = 2_000_000_000;
 
 /// The most blocks and branches of all functions, times their local variables: ten times those of

@@ -164,8 +164,8 @@ fn is_dot_segment(segment: &str) -> bool {
     if !segment.contains('.') {
         return false;
     }
-    // The first of both: a server that decodes the path before it removes parameters sees `..%3Bx;y`
-    // as `..`.
+    // The first of both: a server that decodes the path before it removes parameters sees
+    // `..%3Bx;y` as `..`.
     let name = segment.split(';').next().unwrap_or(segment);
     let mut name = name.split("%3B").next().unwrap_or(name);
     while let Some(rest) = name
