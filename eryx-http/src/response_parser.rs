@@ -19,18 +19,12 @@ pub enum AnsweredRequest {
 }
 
 impl AnsweredRequest {
-    /// Returns the kind of a request with `method`, in any case.
-    ///
-    /// Pitfall: some servers convert methods to upper case. If `head` were another method, the next
-    /// response would be taken for the body of theirs. The body of a server that does not know
-    /// `head` is refused, as the body of a response to HEAD is.
+    /// Returns the kind of a request with `method`.
     pub fn of_method(method: &str) -> Self {
-        if method.eq_ignore_ascii_case("HEAD") {
-            Self::Head
-        } else if method.eq_ignore_ascii_case("CONNECT") {
-            Self::Connect
-        } else {
-            Self::Other
+        match method {
+            "HEAD" => Self::Head,
+            "CONNECT" => Self::Connect,
+            _ => Self::Other,
         }
     }
 }
