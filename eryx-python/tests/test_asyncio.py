@@ -149,13 +149,13 @@ def test_single_byte_writes_are_delivered_in_few_calls():
 
 
 def test_program_waits_for_a_slow_loop_but_its_time_limit_does_not():
-    limits = eryx.ResourceLimits(execution_timeout_ms=1000)
+    limits = eryx.ResourceLimits(execution_timeout_ms=2000)
     seen: list[str] = []
 
     def stuck(text: str) -> None:
         seen.append(text)
         if len(seen) == 1:
-            time.sleep(1.5)
+            time.sleep(2.5)
 
     for interpreter in interpreters(on_stdout=stuck, resource_limits=limits):
         seen.clear()
@@ -188,13 +188,13 @@ def test_remaining_output_of_an_ended_program_is_one_call_per_stream():
 
     def stuck(text: str) -> None:
         if not seen:
-            time.sleep(1.5)
+            time.sleep(2.5)
         seen.append(("out", text))
 
     sandbox = eryx.Sandbox(
         on_stdout=stuck,
         on_stderr=lambda text: seen.append(("err", text)),
-        resource_limits=eryx.ResourceLimits(execution_timeout_ms=1000),
+        resource_limits=eryx.ResourceLimits(execution_timeout_ms=2000),
     )
     with pytest.raises(eryx.TimeoutError) as caught:
         asyncio.run(sandbox.aexecute("import os\nwhile True: os.write(1, b'o'), os.write(2, b'e')"))

@@ -545,7 +545,7 @@ await tools.wait_for_both.start()
 
 def test_a_function_that_never_returns_does_not_hold_the_time_limit():
     release = threading.Event()
-    limits = eryx.ResourceLimits(execution_timeout_ms=500)
+    limits = eryx.ResourceLimits(execution_timeout_ms=2000)
     sandbox = eryx.Sandbox(functions={"hang": release.wait}, resource_limits=limits)
     try:
         with pytest.raises(eryx.TimeoutError) as caught:

@@ -93,11 +93,11 @@ def test_interpreter_crash_is_an_execution_error_without_a_type():
 
 
 def test_time_limit_raises_an_error_that_is_both_timeout_errors():
-    limits = eryx.ResourceLimits(execution_timeout_ms=200)
+    limits = eryx.ResourceLimits(execution_timeout_ms=2000)
     start = time.monotonic()
-    with pytest.raises(eryx.TimeoutError, match=r"200 ms.*execution_timeout_ms") as caught:
+    with pytest.raises(eryx.TimeoutError, match=r"2000 ms.*execution_timeout_ms") as caught:
         eryx.Sandbox(resource_limits=limits).execute("print('begun', flush=True)\nwhile True: pass")
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 10
     assert isinstance(caught.value, builtins.TimeoutError)
     assert caught.value.stdout == "begun\n"
 
@@ -340,11 +340,15 @@ def test_errors_and_results_survive_pickling():
 
 
 def test_every_error_carries_report_and_usage(port):
-    limits = eryx.ResourceLimits(
-        execution_timeout_ms=1000, max_memory_bytes=64 << 20, max_output_bytes=100_000
-    )
     network = eryx.NetConfig().allow_localhost()
-    sandbox = eryx.Sandbox(network=network, resource_limits=limits)
+
+    def sandbox_with(timeout: int) -> eryx.Sandbox:
+        limits = eryx.ResourceLimits(
+            execution_timeout_ms=timeout, max_memory_bytes=64 << 20, max_output_bytes=100_000
+        )
+        return eryx.Sandbox(network=network, resource_limits=limits)
+
+    sandbox, brief = sandbox_with(60_000), sandbox_with(2000)
     cancelled = eryx.Sandbox(network=network, on_stdout=lambda _: cancelled.cancel())
     executions = set()
     for kind, end in [
@@ -360,8 +364,9 @@ def test_every_error_carries_report_and_usage(port):
             "import os, socket, time\n"
             f"s = socket.create_connection(('127.0.0.1', {port}))\ns.send(b'stolen')\n{end}"
         )
+        used = {eryx.CancelledError: cancelled, eryx.TimeoutError: brief}.get(kind, sandbox)
         with pytest.raises(kind) as caught:
-            (cancelled if kind is eryx.CancelledError else sandbox).execute(program)
+            used.execute(program)
         error = caught.value
         [connection] = error.network.connections
         assert (connection.port, connection.sent_bytes, error.network.sent_bytes) == (port, 6, 6)

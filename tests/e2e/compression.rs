@@ -9,8 +9,8 @@ use eryx::ResourceLimits;
 use serde_json::json;
 
 use crate::support::{
-    expect_exception, expect_stdout, expect_time_limit, one_second_timeout, program, sandbox,
-    sandbox_with_limits, workspace_root,
+    expect_exception, expect_stdout, expect_time_limit, program, sandbox, sandbox_with_limits,
+    timeout_of, workspace_root,
 };
 
 /// Runs CPython on the host, and returns what it prints.
@@ -124,9 +124,7 @@ async fn slow_compression_ends_at_the_time_limit() {
             "import lzma, bz2, random\nfrom compression import zstd\n\
              data = random.Random(1).randbytes(1 << 20) * 4\nwhile True: {compress}"
         );
-        let result = sandbox_with_limits(None, one_second_timeout())
-            .execute(text)
-            .await;
+        let result = sandbox_with_limits(None, timeout_of(1)).execute(text).await;
         expect_time_limit(result, compress);
     }
 }

@@ -13,7 +13,7 @@ use eryx::{
 };
 use eryx_sync::Mutex;
 
-use crate::support::{expect_stdout, one_second_timeout};
+use crate::support::{expect_stdout, timeout_of};
 
 pub(crate) fn sandbox(files: Files) -> Sandbox {
     let sandbox = Sandbox::embedded().with_files(files).build();
@@ -94,10 +94,13 @@ async fn a_program_reads_its_inputs_with_any_module_and_its_outputs_come_back() 
 
 #[tokio::test]
 async fn files_of_a_program_that_did_not_run_to_its_end_come_back_too() {
-    let sandbox = Sandbox::embedded()
-        .with_resource_limits(one_second_timeout())
-        .build()
-        .expect("valid");
+    let with_timeout = |seconds| {
+        Sandbox::embedded()
+            .with_resource_limits(timeout_of(seconds))
+            .build()
+            .expect("valid")
+    };
+    let sandbox = with_timeout(60);
     let write = "open('so-far', 'w').write('kept')\n";
     let cases = [
         ("1 / 0", "an exception"),
@@ -107,6 +110,7 @@ async fn files_of_a_program_that_did_not_run_to_its_end_come_back_too() {
         ("import os; os.abort()", "a crash"),
     ];
     for (end, name) in cases {
+        let sandbox = with_timeout(if name == "a timeout" { 3 } else { 60 });
         let result = sandbox.execute(format!("{write}{end}")).await;
         let error = result.expect_err(name);
         let files = error.files().expect(name);
@@ -153,7 +157,7 @@ async fn provided_content_is_waited_for_without_holding_up_anything_else() {
         });
     let sandbox = Sandbox::embedded()
         .with_files(files)
-        .with_resource_limits(one_second_timeout())
+        .with_resource_limits(timeout_of(3))
         .build()
         .expect("valid");
     // On one thread: a program that waits holds up neither others nor its own timeout.

@@ -11,7 +11,7 @@ use eryx_testkit::{
 use serde_json::json;
 
 use crate::support::{
-    expect_stdout, loopback, one_second_timeout, program, sandbox, sandbox_with_limits, start_peer,
+    expect_stdout, loopback, program, sandbox, sandbox_with_limits, start_peer, timeout_of,
     trusting,
 };
 
@@ -523,7 +523,7 @@ async fn a_snapshot_of_thousands_of_objects_is_small() {
 
 #[tokio::test]
 async fn a_snapshot_with_forged_memory_ends_the_session_not_the_host() {
-    let sandbox = sandbox_with_limits(None, one_second_timeout());
+    let sandbox = sandbox_with_limits(None, timeout_of(5));
     let mut session = sandbox.session().await.expect("started");
     run(&mut session, "x = [{n: str(n)} for n in range(5000)]").await;
     let bytes = session.snapshot().await.expect("taken");
@@ -619,7 +619,7 @@ send(4)
 
 #[tokio::test]
 async fn callbacks_before_a_fork_end_at_the_execution_timeout() {
-    let sandbox = sandbox_with_limits(None, one_second_timeout());
+    let sandbox = sandbox_with_limits(None, timeout_of(3));
     let mut session = sandbox.session().await.expect("started");
     let program = "
 import os

@@ -9,7 +9,7 @@ use eryx_sync::Mutex;
 use tokio::sync::Semaphore;
 
 use crate::functions::{outcomes, run, with_echo};
-use crate::support::{expect_exception, expect_stdout, one_second_timeout};
+use crate::support::{expect_exception, expect_stdout, timeout_of};
 
 /// A function that waits until it may end, and counts.
 #[derive(Clone)]
@@ -153,7 +153,7 @@ async fn cancelling_an_execution_or_dropping_it_or_its_timeout_cancels_its_calls
     }
     gate.wait_for(0).await;
 
-    let limited = builder.with_resource_limits(one_second_timeout());
+    let limited = builder.with_resource_limits(timeout_of(1));
     let result = limited.build().expect("valid").execute(program).await;
     let error = result.expect_err("timed out");
     assert!(
@@ -248,7 +248,7 @@ async fn a_function_that_never_returns_does_not_hold_the_time_limit() {
         Ok::<_, FunctionError>("late")
     });
     let sandbox = Sandbox::embedded()
-        .with_resource_limits(one_second_timeout())
+        .with_resource_limits(timeout_of(3))
         .with_function("hang", hang)
         .build()
         .expect("valid");

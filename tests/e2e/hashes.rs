@@ -4,9 +4,7 @@ use std::time::Duration;
 
 use eryx::ResourceLimits;
 
-use crate::support::{
-    expect_stdout, expect_time_limit, one_second_timeout, sandbox, sandbox_with_limits,
-};
+use crate::support::{expect_stdout, expect_time_limit, sandbox, sandbox_with_limits, timeout_of};
 
 #[tokio::test]
 async fn hashes_and_keys_are_those_of_openssl() {
@@ -28,9 +26,7 @@ const ENDLESS: [&str; 4] = [
 async fn the_derivation_of_a_key_ends_at_the_time_limit() {
     for derivation in ENDLESS {
         let text = format!("import hashlib\nwhile True:\n    {derivation}");
-        let result = sandbox_with_limits(None, one_second_timeout())
-            .execute(text)
-            .await;
+        let result = sandbox_with_limits(None, timeout_of(1)).execute(text).await;
         expect_time_limit(result, derivation);
     }
 }

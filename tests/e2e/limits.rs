@@ -6,7 +6,7 @@ use eryx::{CancelHandle, Error, Limit, ResourceLimits, Sandbox};
 use eryx_testkit::{Behaviour, Peer};
 
 use crate::support::{
-    expect_exception, expect_stdout, loopback, one_second_timeout, sandbox, sandbox_with_limits,
+    expect_exception, expect_stdout, loopback, sandbox, sandbox_with_limits, timeout_of,
 };
 
 /// Regression: all executions shared one clock, so concurrent timeouts fired early and for one
@@ -556,7 +556,7 @@ async fn output_is_delivered_while_the_program_runs() {
     let sink = Arc::clone(&seen);
     let sandbox = eryx::Sandbox::embedded()
         .on_stdout(move |bytes| sink.lock().extend_from_slice(bytes))
-        .with_resource_limits(one_second_timeout())
+        .with_resource_limits(timeout_of(3))
         .build()
         .expect("built");
     let result = sandbox.execute("print('early')\nwhile True: pass").await;
@@ -609,21 +609,23 @@ async fn an_invalid_image_is_rejected() {
 /// Regression: the memory limit of a sandbox did not apply to its sessions.
 #[tokio::test]
 async fn the_limits_of_a_sandbox_apply_to_its_sessions() {
-    let limits = one_second_timeout()
-        .with_max_memory(64 << 20)
-        .with_max_output(1000);
-    let sandbox = sandbox_with_limits(None, limits);
-    for (program, limit) in [
+    for (seconds, program, limit) in [
         (
+            60,
             "x = []\nwhile True: x.append(bytearray(1 << 20))",
             Limit::Memory(64 << 20),
         ),
         (
+            3,
             "while True: pass",
-            Limit::ExecutionTime(Duration::from_secs(1)),
+            Limit::ExecutionTime(Duration::from_secs(3)),
         ),
-        ("print('x' * 2000)", Limit::Output(1000)),
+        (60, "print('x' * 2000)", Limit::Output(1000)),
     ] {
+        let limits = timeout_of(seconds)
+            .with_max_memory(64 << 20)
+            .with_max_output(1000);
+        let sandbox = sandbox_with_limits(None, limits);
         let mut session = sandbox.session().await.expect("started");
         session.execute("pass").await.expect("succeeds");
         match session.execute(program).await {

@@ -6,7 +6,7 @@ use eryx::{CancelHandle, Error};
 use eryx_testkit::{Behaviour, Peer};
 
 use crate::support::{
-    expect_exception, expect_stdout, loopback, one_second_timeout, sandbox, sandbox_with_limits,
+    expect_exception, expect_stdout, loopback, sandbox, sandbox_with_limits, timeout_of,
 };
 
 #[tokio::test]
@@ -108,7 +108,7 @@ async fn a_session_survives_an_exception() {
 
 #[tokio::test]
 async fn a_session_closes_when_an_execution_hits_a_limit() {
-    let mut session = sandbox_with_limits(None, one_second_timeout())
+    let mut session = sandbox_with_limits(None, timeout_of(1))
         .session()
         .await
         .expect("started");
@@ -157,7 +157,8 @@ async fn a_closed_session_closes_its_connections() {
     ];
     for way in ways {
         let peer = Peer::plain(Behaviour::Silent).await.expect("started");
-        let mut session = sandbox_with_limits(Some(loopback()), one_second_timeout())
+        let limits = timeout_of(if way == "timed out" { 3 } else { 60 });
+        let mut session = sandbox_with_limits(Some(loopback()), limits)
             .session()
             .await
             .expect("started");

@@ -33,9 +33,9 @@ pub(crate) fn sandbox_with_limits(config: Option<NetConfig>, limits: ResourceLim
     builder.build().expect("valid settings")
 }
 
-/// Returns limits with an execution timeout of 1 s.
-pub(crate) fn one_second_timeout() -> ResourceLimits {
-    ResourceLimits::default().with_execution_timeout(Duration::from_secs(1))
+/// Returns limits with an execution timeout of `seconds`.
+pub(crate) fn timeout_of(seconds: u64) -> ResourceLimits {
+    ResourceLimits::default().with_execution_timeout(Duration::from_secs(seconds))
 }
 
 /// Returns the default network, with loopback allowed, where the tests' servers listen.

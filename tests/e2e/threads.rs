@@ -4,8 +4,8 @@ use eryx_testkit::{Behaviour, Peer};
 use serde_json::json;
 
 use crate::support::{
-    expect_exception, expect_stdout, expect_time_limit, loopback, one_second_timeout, run_program,
-    sandbox, sandbox_with_limits,
+    expect_exception, expect_stdout, expect_time_limit, loopback, run_program, sandbox,
+    sandbox_with_limits, timeout_of,
 };
 
 /// Runs `program` in a new sandbox, and returns what it prints.
@@ -486,7 +486,7 @@ def loop():
     while True: time.sleep(0.01)
 threading.Thread(target=loop).start()
 ";
-    let result = sandbox_with_limits(None, one_second_timeout())
+    let result = sandbox_with_limits(None, timeout_of(1))
         .execute(program)
         .await;
     expect_time_limit(result, program);

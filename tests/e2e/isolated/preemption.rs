@@ -12,7 +12,7 @@ use eryx::{Error, Limit, ResourceLimits};
 use eryx_testkit::{Answer, Behaviour, BlackHole, NameServer, Peer, Script};
 use tokio::sync::Mutex;
 
-use support::{error_details, expect_stdout, loopback, one_second_timeout, sandbox_with_limits};
+use support::{error_details, expect_stdout, loopback, sandbox_with_limits, timeout_of};
 
 /// Held by the running test: each measures times.
 static ALONE: Mutex<()> = Mutex::const_new(());
@@ -26,7 +26,7 @@ async fn expect_timeout(config: Option<NetConfig>, program: &str) {
         let limits = ResourceLimits::default().with_execution_timeout(Duration::from_secs(20));
         expect_stdout(sandbox_with_limits(None, limits).execute(program).await)
     });
-    let sandbox = sandbox_with_limits(config, one_second_timeout());
+    let sandbox = sandbox_with_limits(config, timeout_of(1));
     let start = Instant::now();
     let result = sandbox
         .execute(format!("print('started')\n{program}"))
