@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use eryx::net::{Activity, CloseReason, Event, EventKind, NetConfig};
-use eryx::{CancelHandle, Error, Sandbox};
+use eryx::{CancelHandle, Error, ResourceLimits, Sandbox};
 use eryx_sync::Mutex;
 use eryx_testkit::{Answer, Behaviour, Peer, Script};
 use serde_json::json;
 
 use crate::policy::{addresses, echo, names, run};
-use crate::support::{loopback, program, sandbox, sandbox_with_limits, timeout_of};
+use crate::support::{loopback, program, sandbox, sandbox_with_limits};
 
 /// Regression: the number of recorded events was unbounded.
 #[tokio::test(flavor = "multi_thread")]
