@@ -93,11 +93,11 @@ def test_interpreter_crash_is_an_execution_error_without_a_type():
 
 
 def test_time_limit_raises_an_error_that_is_both_timeout_errors():
-    limits = eryx.ResourceLimits(execution_timeout_ms=2000)
+    limits = eryx.ResourceLimits(execution_timeout_ms=1000)
     start = time.monotonic()
-    with pytest.raises(eryx.TimeoutError, match=r"2000 ms.*execution_timeout_ms") as caught:
+    with pytest.raises(eryx.TimeoutError, match=r"1000 ms.*execution_timeout_ms") as caught:
         eryx.Sandbox(resource_limits=limits).execute("print('begun', flush=True)\nwhile True: pass")
-    assert time.monotonic() - start < 10
+    assert time.monotonic() - start < 5
     assert isinstance(caught.value, builtins.TimeoutError)
     assert caught.value.stdout == "begun\n"
 
