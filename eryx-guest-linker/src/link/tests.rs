@@ -510,7 +510,7 @@ fn missing_weak_symbols_are_null_and_trap_when_they_are_called() {
 }
 
 fn rejection(content: &[u8]) -> Rejection {
-    let error = link_one(content).expect_err("rejected");
+    let error = link_one(content).map(drop).expect_err("rejected");
     assert_eq!(error.module, "/packages/hello.so");
     error.reason
 }
@@ -688,7 +688,7 @@ fn modules_that_exceed_a_limit_are_rejected_with_the_limit() {
         };
         limits::MODULES + 1
     ];
-    let error = link(&image(), &modules).expect_err("rejected");
+    let error = link(&image(), &modules).map(drop).expect_err("rejected");
     assert!(
         error.to_string().contains("modules is at most 256"),
         "{error}"
@@ -699,7 +699,7 @@ fn modules_that_exceed_a_limit_are_rejected_with_the_limit() {
         content: &half,
     });
     link(&image(), &modules[..1]).expect("within the limit");
-    let error = link(&image(), &modules).expect_err("rejected");
+    let error = link(&image(), &modules).map(drop).expect_err("rejected");
     assert_eq!(error.module, "/packages/b.so");
     assert!(
         error.to_string().contains("variables of all functions"),
@@ -735,7 +735,7 @@ fn with_locals(count: u64) -> Vec<u8> {
 #[test]
 fn a_component_without_symbols_is_rejected() {
     let component = wat::parse_str("(component (core module))").expect("assembles");
-    let error = link(&component, &[]).expect_err("rejected");
+    let error = link(&component, &[]).map(drop).expect_err("rejected");
     assert!(error.to_string().contains("has no symbol table"), "{error}");
 }
 
