@@ -14,7 +14,7 @@ mod tests;
 
 use std::collections::HashMap;
 
-use wasm_encoder::{CodeSection, ConstExpr, DataSection, Function, Instruction, MemArg};
+use wasm_encoder::{CodeSection, ConstExpr, DataSection};
 use wasmparser::ValType;
 
 use self::layout::Layout;
@@ -29,7 +29,6 @@ use crate::limits;
 use crate::sections::List;
 use crate::symbols::SymbolTable;
 use crate::writer::LibraryWriter;
-use crate::yield_points::body;
 
 /// The name of the image in errors.
 const IMAGE: &str = "the image";
@@ -221,32 +220,8 @@ impl<'i, 'm> Linker<'i, 'm> {
         let mut data = DataSection::new();
         data.active(0, &ConstExpr::i32_const(base.cast_signed()), table.bytes);
         self.additions.data.append(&List::of(&data)?);
-        let mut start = Function::new([]);
-        // The table has this function, which called none before. Its branch gets no hint.
-        body::count_entry(&self.symbols.yield_points, &mut start);
-        for step in &self.start {
-            match step {
-                StartStep::Call(function) => {
-                    start.instruction(&Instruction::Call(*function));
-                }
-                StartStep::Store { address, slot } => {
-                    start
-                        .instruction(&Instruction::I32Const(address.cast_signed()))
-                        .instruction(&Instruction::I32Const(slot.cast_signed()))
-                        .instruction(&Instruction::I32Store(MemArg {
-                            offset: 0,
-                            align: 2,
-                            memory_index: 0,
-                        }));
-                }
-            }
-        }
-        start
-            .instruction(&Instruction::I32Const(table.root.cast_signed()))
-            .instruction(&Instruction::Call(self.symbols.set_libraries))
-            .instruction(&Instruction::End);
         let mut code = CodeSection::new();
-        code.function(&start);
+        code.function(&self.start_function(table.root));
         self.additions.start = List::of(&code)?.entries;
         self.additions.table_entries = self.slot;
         self.additions.memory_pages = pages;

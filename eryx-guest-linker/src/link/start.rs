@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use wasm_encoder::{Function, Instruction, MemArg};
+
 use super::Linker;
 use super::layout::Layout;
 use crate::error::Rejection;
 use crate::writer::LibraryWriter;
+use crate::yield_points::body;
 
 /// The export of a library that stores addresses in its data. `wasm-ld` makes it.
 pub(super) const RELOCATE: &str = "__wasm_apply_data_relocs";
@@ -70,5 +73,35 @@ impl<'m> Linker<'_, 'm> {
         }
         self.libraries.insert(path, symbols);
         Ok(())
+    }
+
+    /// Returns the function that starts the libraries, and then sets them: `root` is the address of
+    /// their table.
+    pub(super) fn start_function(&self, root: u32) -> Function {
+        let mut start = Function::new([]);
+        // The table has this function, which called none before. Its branch gets no hint.
+        body::count_entry(&self.symbols.yield_points, &mut start);
+        for step in &self.start {
+            match step {
+                StartStep::Call(function) => {
+                    start.instruction(&Instruction::Call(*function));
+                }
+                StartStep::Store { address, slot } => {
+                    start
+                        .instruction(&Instruction::I32Const(address.cast_signed()))
+                        .instruction(&Instruction::I32Const(slot.cast_signed()))
+                        .instruction(&Instruction::I32Store(MemArg {
+                            offset: 0,
+                            align: 2,
+                            memory_index: 0,
+                        }));
+                }
+            }
+        }
+        start
+            .instruction(&Instruction::I32Const(root.cast_signed()))
+            .instruction(&Instruction::Call(self.symbols.set_libraries))
+            .instruction(&Instruction::End);
+        start
     }
 }
