@@ -3,7 +3,7 @@
 pub(crate) mod context;
 mod denial;
 mod exchange;
-pub(crate) mod guarded_records;
+pub(crate) mod expected_records;
 pub(crate) mod inspector;
 mod request_check;
 mod response_body;

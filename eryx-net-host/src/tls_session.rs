@@ -11,7 +11,7 @@ use crate::audit::entry::AuditEntry;
 use crate::error::NetError;
 use crate::host_memory::Charge;
 use crate::http::context::HttpContext;
-use crate::http::guarded_records::GuardedRecords;
+use crate::http::expected_records::ExpectedRecords;
 use crate::http::inspector::Inspector;
 use crate::http::target::Peer;
 use crate::limits::semaphore::Permit;
@@ -32,7 +32,7 @@ pub struct TlsSession {
 /// The inspection of a session.
 pub(crate) struct Inspected {
     state: InspectedState,
-    records: Arc<GuardedRecords>,
+    records: Arc<ExpectedRecords>,
     entry: Arc<AuditEntry>,
     limits: SocketLimits,
 }

@@ -7,7 +7,7 @@ use eryx_net_policy::HttpPolicy;
 use crate::config::NetConfig;
 use crate::config::http::{HttpDenials, HttpSettings};
 use crate::host_memory::HostMemory;
-use crate::http::guarded_records::SessionRegistry;
+use crate::http::expected_records::SessionRegistry;
 use crate::http::secret_store::SecretStore;
 
 /// The HTTP settings of a network, its placeholders, and the TLS sessions over its transports.

@@ -55,8 +55,8 @@ pub(crate) struct Inspector {
     pub(super) context: Arc<HttpContext>,
     pub(super) entry: Arc<AuditEntry>,
     pub(super) peer: Arc<Peer>,
-    /// The start of URLs: the scheme and the host.
-    pub(super) url_start: String,
+    /// The start of URLs.
+    pub(super) scheme_and_host: String,
     /// If the port of the peer is not known, the ports on which a request has to be allowed.
     pub(super) tunnel_ports: Vec<u16>,
     /// Whether the server may be sent a secret, on this connection or on another, also under
@@ -111,7 +111,7 @@ impl Inspector {
             searched: None,
             context,
             entry,
-            url_start: request_url::start(&peer),
+            scheme_and_host: request_url::scheme_and_host(&peer),
             peer: Arc::new(peer),
             tunnel_ports,
             has_secrets,

@@ -8,14 +8,14 @@ use crate::http::secret_filter::{SecretFilter, SecretPatterns};
 pub(super) struct ResponseBody {
     filter: SecretFilter,
     is_chunked: bool,
-    obstacle: Option<Obstacle>,
+    unsearchable: Option<UnsearchableBody>,
     length: u64,
     max: Option<u64>,
 }
 
 /// Why secrets cannot be recognised in a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Obstacle {
+pub(super) enum UnsearchableBody {
     /// It has a content coding.
     Encoded,
     /// It is a part of a content, or a difference from an earlier one, of which the program could
@@ -29,7 +29,7 @@ impl ResponseBody {
         Self {
             filter: SecretFilter::default(),
             is_chunked: head.framing() == Framing::Chunked,
-            obstacle: Obstacle::of(head),
+            unsearchable: UnsearchableBody::of(head),
             length: 0,
             max,
         }
@@ -42,7 +42,7 @@ impl ResponseBody {
 
     /// Returns whether its bytes can be passed on without new framing.
     pub(super) fn is_unframed(&self) -> bool {
-        !self.is_chunked && self.obstacle().is_none()
+        !self.is_chunked && self.unsearchable().is_none()
     }
 
     /// Returns whether its bytes are passed on as they are.
@@ -51,8 +51,8 @@ impl ResponseBody {
     }
 
     /// Returns why secrets cannot be recognised in it, although some are known.
-    pub(super) fn obstacle(&self) -> Option<Obstacle> {
-        self.obstacle.filter(|_| !self.filter.is_idle())
+    pub(super) fn unsearchable(&self) -> Option<UnsearchableBody> {
+        self.unsearchable.filter(|_| !self.filter.is_idle())
     }
 
     /// Counts `bytes` more. Returns whether the body is longer than it may be.
@@ -104,7 +104,7 @@ impl ResponseBody {
     }
 }
 
-impl Obstacle {
+impl UnsearchableBody {
     fn of(head: &ResponseHead) -> Option<Self> {
         if head.framing() == Framing::Empty {
             return None;

@@ -7,14 +7,16 @@ use eryx_net_policy::Host;
 
 use crate::error::NetError;
 use crate::http::context::HttpContext;
-use crate::http::guarded_records::{GuardedRecords, HEADER, MAX_RECORD, NextRecord, record_length};
+use crate::http::expected_records::{
+    ExpectedRecords, HEADER, MAX_RECORD, NextRecord, record_length,
+};
 use crate::http::target::{InspectionTarget, with_port};
 
 /// Compares the bytes that a program writes with the records of one TLS session.
 pub(crate) struct TlsRecordFilter {
     context: Arc<HttpContext>,
     target: InspectionTarget,
-    session: Option<Arc<GuardedRecords>>,
+    session: Option<Arc<ExpectedRecords>>,
     /// The start of a record that is not complete, and that was not checked.
     partial: Vec<u8>,
     /// How many bytes are missing of a record that was checked.

@@ -62,9 +62,9 @@ impl Inspector {
 
     /// Returns a URL without its path, which has `path_length` bytes.
     fn url_without_path(&self, port: u16, path_length: usize) -> String {
-        let length = self.url_start.len() + ":65535".len() + path_length;
+        let length = self.scheme_and_host.len() + ":65535".len() + path_length;
         let mut url = String::with_capacity(length);
-        url.push_str(&self.url_start);
+        url.push_str(&self.scheme_and_host);
         if port != self.peer.scheme.default_port() {
             write!(url, ":{port}").expect("a string takes all");
         }
@@ -73,7 +73,7 @@ impl Inspector {
 }
 
 /// Returns the scheme and the host of the URLs of a peer.
-pub(super) fn start(peer: &Peer) -> String {
+pub(super) fn scheme_and_host(peer: &Peer) -> String {
     let scheme = peer.scheme.as_str();
     match &peer.host {
         Host::Address(IpAddr::V6(address)) => format!("{scheme}://[{address}]"),

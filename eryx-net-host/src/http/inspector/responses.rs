@@ -222,8 +222,8 @@ impl Inspector {
         let Some(body) = self.refreshed_body() else {
             return Ok(());
         };
-        if let Some(obstacle) = body.obstacle() {
-            let message = obstacle.message(&self.peer.host.to_string());
+        if let Some(reason) = body.unsearchable() {
+            let message = reason.message(&self.peer.host.to_string());
             return self.fail_response(&message);
         }
         body.scrub(data);

@@ -33,11 +33,11 @@ const MAX_RECORDS: usize = 64;
 #[derive(Default)]
 pub(crate) struct SessionRegistry {
     hash_key: RandomState,
-    sessions: Mutex<Vec<Weak<GuardedRecords>>>,
+    sessions: Mutex<Vec<Weak<ExpectedRecords>>>,
 }
 
 /// The records of one session that were not sent yet.
-pub(crate) struct GuardedRecords {
+pub(crate) struct ExpectedRecords {
     host: Host,
     hash_key: RandomState,
     state: Mutex<State>,
@@ -78,8 +78,8 @@ pub(super) enum NextRecord {
 
 impl SessionRegistry {
     /// Begins to record a session with `host`.
-    pub(crate) fn begin(&self, host: Host) -> Arc<GuardedRecords> {
-        let records = Arc::new(GuardedRecords {
+    pub(crate) fn begin(&self, host: Host) -> Arc<ExpectedRecords> {
+        let records = Arc::new(ExpectedRecords {
             host,
             hash_key: self.hash_key.clone(),
             state: Mutex::default(),
@@ -102,7 +102,7 @@ impl SessionRegistry {
         first: Fingerprint,
         (address, port): (Option<IpAddr>, u16),
         is_allowed: impl Fn(&Host) -> bool,
-    ) -> Option<Arc<GuardedRecords>> {
+    ) -> Option<Arc<ExpectedRecords>> {
         let mut sessions = self.sessions.lock();
         let index = sessions.iter().position(|session| {
             session.upgrade().is_some_and(|session| {
@@ -115,7 +115,7 @@ impl SessionRegistry {
     }
 }
 
-impl GuardedRecords {
+impl ExpectedRecords {
     /// Records ciphertext that the guest program receives. `is_established` is whether the
     /// handshake is complete.
     pub(crate) fn record(&self, ciphertext: &[u8], is_established: bool) {
