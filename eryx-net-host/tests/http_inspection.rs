@@ -70,10 +70,9 @@ async fn a_host_with_rules_allows_only_what_a_rule_allows() {
 #[tokio::test]
 async fn a_denial_can_be_a_response() {
     let origin = Origin::new().await;
-    let rule = rule("secure.test").with_methods(["GET"]).expect("methods");
     let config = origin
         .config
-        .with_http_rule(rule)
+        .with_http_rule(get_only())
         .expect("a rule")
         .with_http_denials(HttpDenials::Response);
     let network = Network::new(&config);
@@ -663,10 +662,9 @@ async fn a_websocket_passes_only_where_a_rule_allows_it() {
 #[tokio::test]
 async fn report_only_mode_reports_denials_and_lets_requests_pass() {
     let origin = Origin::new().await;
-    let rule = rule("secure.test").with_methods(["GET"]).expect("methods");
     let config = origin
         .config
-        .with_http_rule(rule)
+        .with_http_rule(get_only())
         .expect("a rule")
         .with_report_only(true);
     let (network, recorder) = recorded(&config);
@@ -810,12 +808,11 @@ async fn a_placeholder_passes_as_it_is_where_requests_are_only_recorded() {
 #[tokio::test]
 async fn a_session_over_the_programs_own_transport_is_inspected_as_well() {
     let origin = Origin::new().await;
-    let rule = rule("secure.test").with_methods(["GET"]).expect("methods");
     let config = origin
         .config
         .with_secret(secret("secure.test"))
         .expect("a secret")
-        .with_http_rule(rule)
+        .with_http_rule(get_only())
         .expect("a rule");
     for versions in [
         eryx_net_host::tls::Version::Tls12,
@@ -832,28 +829,13 @@ async fn a_session_over_the_programs_own_transport_is_inspected_as_well() {
             ..settings()
         };
         let mut session = network.tls_session(&settings).expect("allowed");
-        transport(&mut connection, &mut session, async |s| {
-            not_yet(s.handshake())
-        })
-        .await
-        .expect("the handshake");
+        handshake(&mut connection, &mut session).await;
         let alpn = session.info().and_then(|info| info.alpn);
         assert_eq!(alpn.as_deref(), Some(&b"http/1.1"[..]));
         let request = get("/", port, &format!("Authorization: Bearer {p}\r\n"));
-        let taken = transport(&mut connection, &mut session, async |s| {
-            s.write(request.as_bytes()).await.map(Some)
-        })
-        .await;
+        let taken = session_write(&mut connection, &mut session, &request).await;
         assert_eq!(taken, Ok(request.len()));
-        let mut echoed = Vec::new();
-        while !echoed.ends_with(b"\r\n\r\n") || echoed.len() < request.len() {
-            let bytes = transport(&mut connection, &mut session, async |s| {
-                not_yet(s.read(100))
-            })
-            .await;
-            echoed.extend(bytes.expect("a response"));
-        }
-        let echoed = String::from_utf8(echoed).expect("text");
+        let echoed = session_echo(&mut connection, &mut session, request.len()).await;
         assert!(origin.server.text()[before..].contains(SECRET));
         assert!(echoed.contains(&p) && !echoed.contains(SECRET), "{echoed}");
         let post = format!("POST / HTTP/1.1\r\nHost: secure.test:{port}\r\n\r\n");
@@ -891,8 +873,7 @@ async fn a_client_hello_of_another_session_does_not_pass() {
 #[tokio::test]
 async fn an_address_that_was_looked_up_is_inspected_as_its_name() {
     let origin = Origin::new().await;
-    let rule = rule("secure.test").with_methods(["GET"]).expect("methods");
-    let network = Network::new(&origin.config.with_http_rule(rule).expect("a rule"));
+    let network = Network::new(&origin.config.with_http_rule(get_only()).expect("a rule"));
     let mut lookup = network
         .lookup(
             "secure.test",
@@ -920,8 +901,7 @@ async fn an_address_that_was_looked_up_is_inspected_as_its_name() {
 #[tokio::test]
 async fn the_log_can_be_written_as_har() {
     let origin = Origin::new().await;
-    let rule = rule("secure.test").with_methods(["GET"]).expect("methods");
-    let network = Network::new(&origin.config.with_http_rule(rule).expect("a rule"));
+    let network = Network::new(&origin.config.with_http_rule(get_only()).expect("a rule"));
     let port = origin.port();
     let mut connection = tls_connected(&network, port).await;
     write(&mut connection, &get("/a?b=c&d", port, ""))

@@ -10,10 +10,6 @@ use eryx_testkit::RequestRecorder;
 use support::http::*;
 use support::*;
 
-fn authorization(network: &Network) -> String {
-    format!("Authorization: Bearer {}\r\n", placeholder(network))
-}
-
 /// Sends a request with the secret, and waits for its response.
 async fn send_secret(server: &PlainServer, network: &Network) {
     let mut connection = server.connected(network).await;

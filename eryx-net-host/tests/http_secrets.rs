@@ -11,10 +11,6 @@ use eryx_testkit::{Behaviour, RequestRecorder};
 use support::http::*;
 use support::*;
 
-fn authorization(network: &Network) -> String {
-    format!("Authorization: Bearer {}\r\n", placeholder(network))
-}
-
 fn base64(text: &str) -> String {
     data_encoding::BASE64.encode(text.as_bytes())
 }
@@ -499,27 +495,11 @@ async fn a_session_sends_a_request_once_although_the_token_takes_time() {
     let secret = Secret::with_provider(binding("secure.test"), Arc::clone(&provider) as _);
     let network = Network::new(&origin.config.with_secret(secret).expect("a secret"));
     let port = origin.port();
-    let mut connection = connected(&network, "secure.test", port).await;
-    let mut session = network.tls_session(&settings()).expect("allowed");
-    transport(&mut connection, &mut session, async |s| {
-        not_yet(s.handshake())
-    })
-    .await
-    .expect("the handshake");
+    let (mut connection, mut session) = session_connected(&network, "secure.test", port).await;
     let request = get("/", port, &authorization(&network));
-    let taken = transport(&mut connection, &mut session, async |s| {
-        s.write(request.as_bytes()).await.map(Some)
-    })
-    .await;
+    let taken = session_write(&mut connection, &mut session, &request).await;
     assert_eq!(taken, Ok(request.len()));
-    let mut echoed = Vec::new();
-    while !echoed.ends_with(b"\r\n\r\n") || echoed.len() < request.len() {
-        let bytes = transport(&mut connection, &mut session, async |s| {
-            not_yet(s.read(100))
-        })
-        .await;
-        echoed.extend(bytes.expect("a response"));
-    }
+    session_echo(&mut connection, &mut session, request.len()).await;
     assert_eq!(origin.server.text().matches("GET / ").count(), 1);
     assert_eq!(provider.calls.load(std::sync::atomic::Ordering::Relaxed), 1);
 }
@@ -537,13 +517,7 @@ async fn a_session_whose_token_does_not_come_in_time_denies_the_request() {
         .expect("in range");
     let network = Network::new(&config);
     let port = origin.port();
-    let mut connection = connected(&network, "secure.test", port).await;
-    let mut session = network.tls_session(&settings()).expect("allowed");
-    transport(&mut connection, &mut session, async |s| {
-        not_yet(s.handshake())
-    })
-    .await
-    .expect("the handshake");
+    let (_connection, mut session) = session_connected(&network, "secure.test", port).await;
     let request = get("/", port, &authorization(&network));
     let message = denial(within_timeout(session.write(request.as_bytes())).await);
     assert!(message.contains("`TOKEN`"), "{message}");
@@ -611,13 +585,8 @@ async fn bytes_that_a_server_sends_a_session_before_any_request_do_not_bring_the
     let server = fixture.peer(Behaviour::FinishesFirst { bytes: 100 }).await;
     let config = fixture.config().with_secret(secret("secure.test"));
     let network = Network::new(&config.expect("a secret"));
-    let mut connection = connected(&network, "secure.test", server.port()).await;
-    let mut session = network.tls_session(&settings()).expect("allowed");
-    transport(&mut connection, &mut session, async |s| {
-        not_yet(s.handshake())
-    })
-    .await
-    .expect("the handshake");
+    let (mut connection, mut session) =
+        session_connected(&network, "secure.test", server.port()).await;
     let outcome = transport(&mut connection, &mut session, async |s| {
         not_yet(s.read(1000))
     })

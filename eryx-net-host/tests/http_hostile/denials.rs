@@ -5,13 +5,12 @@ use std::time::Duration;
 use eryx_net_host::{HttpDenials, Network};
 use eryx_testkit::RequestRecorder;
 
+use crate::request;
 use crate::support::http::{
-    Origin, PlainServer, denial, not_yet, placeholder, response, rule, secret, transport, write,
+    Origin, PlainServer, denial, get_only, not_yet, placeholder, response, rule, secret,
+    session_connected, session_write, transport, write,
 };
-use crate::support::{
-    TIMEOUT, connected, drain, readable, settings, tls_connected, within_timeout,
-};
-use crate::{handshake, request, session_write};
+use crate::support::{TIMEOUT, drain, readable, tls_connected, within_timeout};
 
 #[tokio::test]
 async fn fields_that_change_the_method_or_path_of_a_request_are_refused() {
@@ -92,9 +91,7 @@ async fn a_session_returns_a_complete_response_before_the_denial_that_follows_it
     let config = origin.config.with_secret(secret("secure.test"));
     let network = Network::new(&config.expect("a secret"));
     let port = origin.port();
-    let mut connection = connected(&network, "secure.test", port).await;
-    let mut session = network.tls_session(&settings()).expect("allowed");
-    handshake(&mut connection, &mut session).await;
+    let (mut connection, mut session) = session_connected(&network, "secure.test", port).await;
     session_write(&mut connection, &mut session, &request("GET", port, ""))
         .await
         .expect("allowed");
@@ -180,17 +177,14 @@ async fn a_request_that_is_denied_in_its_body_is_answered_at_once() {
 #[tokio::test]
 async fn a_response_to_a_denial_wakes_a_program_that_waits_for_its_own_transport() {
     let origin = Origin::new().await;
-    let rule = rule("secure.test").with_methods(["GET"]).expect("methods");
     let config = origin
         .config
-        .with_http_rule(rule)
+        .with_http_rule(get_only())
         .expect("a rule")
         .with_http_denials(HttpDenials::Response);
     let network = Network::new(&config);
     let port = origin.port();
-    let mut connection = connected(&network, "secure.test", port).await;
-    let mut session = network.tls_session(&settings()).expect("allowed");
-    handshake(&mut connection, &mut session).await;
+    let (mut connection, mut session) = session_connected(&network, "secure.test", port).await;
     // The session tickets of the server.
     let _ = connection
         .read(1 << 20, Some(Duration::from_millis(50)))

@@ -7,7 +7,9 @@ use eryx_net_host::{Network, Secret, Shutdown};
 use eryx_testkit::RequestRecorder;
 
 use crate::recording;
-use crate::support::http::{PlainServer, Provider, placeholder, read_until, response, rule, write};
+use crate::support::http::{
+    PlainServer, Provider, authorization, read_until, response, rule, write,
+};
 use crate::support::{drain, within_timeout};
 
 #[tokio::test]
@@ -132,7 +134,7 @@ async fn a_request_whose_token_takes_time_is_sent_although_the_program_drops_the
     let server = PlainServer::answering(false, |_| RequestRecorder::ok("")).await;
     let secret = Secret::with_provider(PlainServer::binding(), Arc::new(Provider::default()));
     let network = Network::new(&server.config.with_secret(secret).expect("a secret"));
-    let fields = format!("Authorization: {}\r\n", placeholder(&network));
+    let fields = authorization(&network);
     let get = server.get("/", &fields);
     for is_shut_down in [false, true] {
         let before = server.text().len();
@@ -157,7 +159,7 @@ async fn the_end_of_a_truncated_body_reaches_the_program() {
     .await;
     let network = server.network_with_secret();
     let mut connection = server.connected(&network).await;
-    let fields = format!("Authorization: {}\r\n", placeholder(&network));
+    let fields = authorization(&network);
     write(&mut connection, &server.get("/", &fields))
         .await
         .expect("allowed");
@@ -180,7 +182,7 @@ async fn responses_without_a_body_are_followed_by_others_where_a_secret_was_sent
     .await;
     let network = server.network_with_secret();
     let mut connection = server.connected(&network).await;
-    let fields = format!("Authorization: {}\r\n", placeholder(&network));
+    let fields = authorization(&network);
     for method in ["HEAD", "DELETE", "PUT", "POST", "GET"] {
         let request = server.get("/", &fields).replacen("GET", method, 1);
         write(&mut connection, &request).await.expect("allowed");

@@ -16,10 +16,10 @@ mod start_tls;
 mod support;
 mod tunnels;
 
-use eryx_net_host::{Connection, NetError, Network, TlsSession};
+use eryx_net_host::Network;
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::support::http::{PlainServer, not_yet, transport};
+use crate::support::http::PlainServer;
 
 /// Starts a relay to `port`, as a proxy is that the program may use.
 async fn relay_to(port: u16) -> u16 {
@@ -34,24 +34,6 @@ async fn relay_to(port: u16) -> u16 {
         }
     });
     relay
-}
-
-async fn handshake(connection: &mut Connection, session: &mut TlsSession) {
-    transport(connection, session, async |s| not_yet(s.handshake()))
-        .await
-        .expect("the handshake");
-}
-
-/// Writes to a session, and sends what it produces.
-async fn session_write(
-    connection: &mut Connection,
-    session: &mut TlsSession,
-    request: &str,
-) -> Result<usize, NetError> {
-    transport(connection, session, async |s| {
-        s.write(request.as_bytes()).await.map(Some)
-    })
-    .await
 }
 
 fn request(method: &str, port: u16, fields: &str) -> String {

@@ -7,7 +7,7 @@ use eryx_net_host::{HttpDenials, Network, Secret};
 use eryx_testkit::RequestRecorder;
 
 use crate::support::http::{
-    NeverProvides, PlainServer, SECRET, denial, placeholder, response, rule, write,
+    NeverProvides, PlainServer, SECRET, authorization, denial, placeholder, response, rule, write,
 };
 use crate::support::{drain, within_timeout};
 
@@ -39,7 +39,7 @@ async fn a_response_that_comes_while_a_token_is_awaited_keeps_the_limit_of_its_r
     let config = server.config.with_http_rule(rule).expect("a rule");
     let network = Network::new(&config.with_secret(secret).expect("a secret"));
     let mut connection = server.connected(&network).await;
-    let fields = format!("Authorization: {}\r\n", placeholder(&network));
+    let fields = authorization(&network);
     let get = server.get("/", &fields);
     let _ = within_timeout(connection.write(get.as_bytes(), Some(Duration::ZERO))).await;
     denial(drain(&mut connection).await);

@@ -4,9 +4,12 @@ use eryx_net_host::tls::ClientSettings;
 use eryx_net_host::{Family, Network};
 use eryx_testkit::{Leaf, RequestRecorder};
 
-use crate::support::http::{Origin, SECRET, denial, placeholder, response, rule, secret, write};
+use crate::support::http::{
+    Origin, SECRET, denial, get_only, handshake, placeholder, response, rule, secret,
+    session_connected, session_write, write,
+};
 use crate::support::{TlsFixture, connected, settings, within_timeout};
-use crate::{handshake, relay_to, request, session_write};
+use crate::{relay_to, request};
 
 /// Looks up `name`, so that its addresses count as the name.
 async fn look_up(network: &Network, name: &str, port: u16) {
@@ -21,10 +24,9 @@ async fn look_up(network: &Network, name: &str, port: u16) {
 #[tokio::test]
 async fn tls_without_a_server_name_is_inspected_where_one_name_of_the_address_is() {
     let origin = Origin::new().await;
-    let rule = rule("secure.test").with_methods(["GET"]).expect("methods");
     let config = origin
         .config
-        .with_http_rule(rule)
+        .with_http_rule(get_only())
         .expect("a rule")
         .allow_unverified_tls(true);
     let network = Network::new(&config);
@@ -68,10 +70,9 @@ fn address_settings(verify_peer: bool) -> ClientSettings {
 
 /// Returns a network with a rule and a secret for `secure.test`, which records all hosts.
 fn guarded(origin: &Origin) -> Network {
-    let rule = rule("secure.test").with_methods(["GET"]).expect("methods");
     let config = origin
         .config
-        .with_http_rule(rule)
+        .with_http_rule(get_only())
         .and_then(|config| config.with_secret(secret("secure.test")))
         .and_then(|config| config.with_inspected_host("*"))
         .expect("settings");
@@ -154,9 +155,7 @@ async fn a_rule_for_an_address_holds_for_sessions_over_the_programs_transport_as
         config.with_secret(secret("secure.test")).expect("a secret"),
     ] {
         let network = Network::new(&config);
-        let mut connection = connected(&network, "secure.test", port).await;
-        let mut session = network.tls_session(&settings()).expect("allowed");
-        handshake(&mut connection, &mut session).await;
+        let (mut connection, mut session) = session_connected(&network, "secure.test", port).await;
         let get = request("GET", port, "");
         session_write(&mut connection, &mut session, &get)
             .await

@@ -7,7 +7,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::request;
-use crate::support::http::{Origin, PlainServer, denial, read_until, response, rule, write};
+use crate::support::http::{
+    Origin, PlainServer, denial, get_only, read_until, response, rule, write,
+};
 use crate::support::{TIMEOUT, connected, readable, send, settings, within_timeout};
 
 /// Starts a relay to `port` that first sends `greeting`, and answers each message of the program,
@@ -48,8 +50,7 @@ async fn tls_begins_after_bytes_in_clear_text_where_requests_are_only_recorded()
     )];
     let origin = Origin::new().await;
     let recording = origin.config.with_inspected_host("*").expect("a pattern");
-    let rule = rule("secure.test").with_methods(["GET"]).expect("methods");
-    let rules = origin.config.with_http_rule(rule).expect("a rule");
+    let rules = origin.config.with_http_rule(get_only()).expect("a rule");
     for config in [recording, rules.with_report_only(true)] {
         for (greeting, answers) in [("220 hi\r\n", SMTP), ("", POSTGRESQL), ("", CONNECT)] {
             let network = Network::new(&config);

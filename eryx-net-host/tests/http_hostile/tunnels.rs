@@ -2,9 +2,12 @@
 
 use eryx_net_host::{Connection, HttpDenials, Network};
 
-use crate::support::http::{Origin, denial, placeholder, response, rule, secret, write};
+use crate::support::http::{
+    Origin, authorization, denial, get_only, handshake, response, rule, secret, session_connected,
+    session_write, write,
+};
 use crate::support::{connected, send, settings, within_timeout};
-use crate::{handshake, relay_to, request, session_write};
+use crate::{relay_to, request};
 
 #[tokio::test]
 async fn a_request_in_a_tunnel_cannot_name_another_port_to_avoid_a_rule() {
@@ -16,9 +19,7 @@ async fn a_request_in_a_tunnel_cannot_name_another_port_to_avoid_a_rule() {
     let network = Network::new(&origin.config.with_http_rule(rule).expect("a rule"));
     let relay = relay_to(port).await;
     for named in [port, relay, 443] {
-        let mut connection = connected(&network, "other.test", relay).await;
-        let mut session = network.tls_session(&settings()).expect("allowed");
-        handshake(&mut connection, &mut session).await;
+        let (mut connection, mut session) = session_connected(&network, "other.test", relay).await;
         let get = request("GET", named, "");
         session_write(&mut connection, &mut session, &get)
             .await
@@ -35,18 +36,14 @@ async fn a_secret_for_one_port_is_not_sent_through_a_tunnel() {
     let port = origin.port();
     let secret = secret(&format!("secure.test:{port}"));
     let network = Network::new(&origin.config.with_secret(secret).expect("a secret"));
-    let fields = format!("Authorization: {}\r\n", placeholder(&network));
+    let fields = authorization(&network);
     let relay = relay_to(port).await;
-    let mut connection = connected(&network, "other.test", relay).await;
-    let mut session = network.tls_session(&settings()).expect("allowed");
-    handshake(&mut connection, &mut session).await;
+    let (mut connection, mut session) = session_connected(&network, "other.test", relay).await;
     let get = request("GET", port, &fields);
     let message = denial(session_write(&mut connection, &mut session, &get).await);
     assert!(message.contains("port"), "{message}");
     // On a connection to the host itself the port is known.
-    let mut connection = connected(&network, "secure.test", port).await;
-    let mut session = network.tls_session(&settings()).expect("allowed");
-    handshake(&mut connection, &mut session).await;
+    let (mut connection, mut session) = session_connected(&network, "secure.test", port).await;
     session_write(&mut connection, &mut session, &get)
         .await
         .expect("allowed");
@@ -96,7 +93,7 @@ async fn tls_on_a_connection_to_a_proxy_of_the_program_is_a_tunnel() {
     let secret = secret(&format!("secure.test:{port}"));
     let network = Network::new(&origin.config.with_secret(secret).expect("a secret"));
     let mut connection = tls_through(&network, relay).await;
-    let fields = format!("Authorization: {}\r\n", placeholder(&network));
+    let fields = authorization(&network);
     let outcome = write(&mut connection, &request("GET", port, &fields)).await;
     assert!(denial(outcome).contains("port"));
 }
@@ -131,17 +128,14 @@ async fn a_session_that_is_bound_to_one_port_and_carried_to_another_is_a_tunnel(
 #[tokio::test]
 async fn a_denial_in_a_tunnel_is_an_error_because_no_transport_can_be_woken() {
     let origin = Origin::new().await;
-    let rule = rule("secure.test").with_methods(["GET"]).expect("methods");
     let config = origin
         .config
-        .with_http_rule(rule)
+        .with_http_rule(get_only())
         .expect("a rule")
         .with_http_denials(HttpDenials::Response);
     let network = Network::new(&config);
     let relay = relay_to(origin.port()).await;
-    let mut connection = connected(&network, "other.test", relay).await;
-    let mut session = network.tls_session(&settings()).expect("allowed");
-    handshake(&mut connection, &mut session).await;
+    let (mut connection, mut session) = session_connected(&network, "other.test", relay).await;
     let delete = request("DELETE", origin.port(), "");
     denial(session_write(&mut connection, &mut session, &delete).await);
 }

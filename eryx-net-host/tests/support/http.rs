@@ -15,13 +15,19 @@ use secrecy::SecretString;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::{ScriptedResolver, TlsFixture, connected, loopback_config, within_timeout};
+use super::{ScriptedResolver, TlsFixture, connected, loopback_config, settings, within_timeout};
 
 pub const SECRET: &str = "ghp_0123456789abcdefghijklmnopqrstuvwxyz";
 
 /// Returns a rule for `host`.
 pub fn rule(host: &str) -> HttpRule {
     HttpRule::new(host.parse().expect("a pattern"))
+}
+
+/// Returns a rule for `secure.test` that allows only GET.
+pub fn get_only() -> HttpRule {
+    let rule = rule("secure.test").with_methods(["GET"]);
+    rule.expect("methods")
 }
 
 pub fn secret(host: &str) -> Secret {
@@ -60,6 +66,11 @@ pub fn placeholder(network: &Network) -> String {
     let environment = network.environment();
     let (_, placeholder) = environment.first().expect("a secret");
     placeholder.clone()
+}
+
+/// Returns the field with the first secret's placeholder as a bearer token.
+pub fn authorization(network: &Network) -> String {
+    format!("Authorization: Bearer {}\r\n", placeholder(network))
 }
 
 /// Reads one response with Content-Length or until the end of the stream.
@@ -160,6 +171,51 @@ pub fn not_yet<T>(poll: std::task::Poll<Result<T, NetError>>) -> Result<Option<T
         std::task::Poll::Ready(outcome) => outcome.map(Some),
         std::task::Poll::Pending => Ok(None),
     }
+}
+
+/// Connects to `host`, and completes a handshake of a session that the program transports.
+pub async fn session_connected(
+    network: &Network,
+    host: &str,
+    port: u16,
+) -> (Connection, TlsSession) {
+    let mut connection = connected(network, host, port).await;
+    let mut session = network.tls_session(&settings()).expect("allowed");
+    handshake(&mut connection, &mut session).await;
+    (connection, session)
+}
+
+/// Completes the handshake of a session.
+pub async fn handshake(connection: &mut Connection, session: &mut TlsSession) {
+    transport(connection, session, async |s| not_yet(s.handshake()))
+        .await
+        .expect("the handshake");
+}
+
+/// Writes to a session, and sends what it produces.
+pub async fn session_write(
+    connection: &mut Connection,
+    session: &mut TlsSession,
+    request: &str,
+) -> Result<usize, NetError> {
+    transport(connection, session, async |s| {
+        s.write(request.as_bytes()).await.map(Some)
+    })
+    .await
+}
+
+/// Reads from a session until it has received the echo of a request with `length` bytes.
+pub async fn session_echo(
+    connection: &mut Connection,
+    session: &mut TlsSession,
+    length: usize,
+) -> String {
+    let mut echoed = Vec::new();
+    while !echoed.ends_with(b"\r\n\r\n") || echoed.len() < length {
+        let bytes = transport(connection, session, async |s| not_yet(s.read(100))).await;
+        echoed.extend(bytes.expect("a response"));
+    }
+    String::from_utf8(echoed).expect("text")
 }
 
 /// A provider of tokens that differ from call to call, after each of which a program can tell
