@@ -1,14 +1,14 @@
-//! The comparison of what was judged with what an origin has seen.
+//! The comparison of what was checked with what an origin has seen.
 
 use std::collections::{BTreeMap, HashMap};
 
 use eryx_http::Scheme;
 use eryx_net_host::HttpRequestReport;
 
-use crate::exchange::Judged;
+use crate::exchange::CheckedConnection;
 use crate::origin::{Body, Seen};
 
-/// The differences between judged requests and those that an origin has seen.
+/// The differences between checked requests and those that an origin has seen.
 #[derive(Debug, Default)]
 pub(crate) struct Comparison {
     pub(crate) differences: Vec<String>,
@@ -19,7 +19,7 @@ pub(crate) struct Comparison {
 }
 
 /// Compares all connections to one origin.
-pub(crate) fn compare(scheme: Scheme, judged: &[Judged], seen: &[Seen]) -> Comparison {
+pub(crate) fn compare(scheme: Scheme, checked: &[CheckedConnection], seen: &[Seen]) -> Comparison {
     let mut by_connection: HashMap<(u16, u16), Vec<&Seen>> = HashMap::new();
     for request in seen {
         by_connection
@@ -28,12 +28,12 @@ pub(crate) fn compare(scheme: Scheme, judged: &[Judged], seen: &[Seen]) -> Compa
             .push(request);
     }
     let mut comparison = Comparison::default();
-    for connection in judged {
+    for connection in checked {
         let seen = by_connection.remove(&connection.ports).unwrap_or_default();
         if let Err(difference) = comparison.connection(scheme, connection, &seen) {
             let input = [&connection.sent.first[..], &connection.sent.second].concat();
             comparison.differences.push(format!(
-                "{} ({:?}): {difference}\n  sent {}\n  judged {:?}\n  seen {seen:?}",
+                "{} ({:?}): {difference}\n  sent {}\n  checked {:?}\n  seen {seen:?}",
                 connection.sent.name,
                 connection.sent.pieces,
                 input.escape_ascii(),
@@ -55,7 +55,7 @@ impl Comparison {
     fn connection(
         &mut self,
         scheme: Scheme,
-        connection: &Judged,
+        connection: &CheckedConnection,
         seen: &[&Seen],
     ) -> Result<(), String> {
         let sent: Vec<&HttpRequestReport> = connection
@@ -64,21 +64,21 @@ impl Comparison {
             .filter(|request| request.sent_bytes > 0)
             .collect();
         for (index, request) in seen.iter().enumerate() {
-            let judged = sent
+            let checked = sent
                 .get(index)
-                .ok_or("the origin has seen a request that was not judged")?;
-            if !judged.verdict.as_ref().is_some_and(|v| v.is_allowed()) {
+                .ok_or("the origin has seen a request that was not checked")?;
+            if !checked.verdict.as_ref().is_some_and(|v| v.is_allowed()) {
                 return Err("the origin has seen a request that was not allowed".into());
             }
             let mut words = request.line.split(' ');
             let method = words.next().unwrap_or_default();
             let target = words.next().unwrap_or_default();
             let url = url(scheme, &request.host, target);
-            let is_same = method == judged.method && url == judged.url;
+            let is_same = method == checked.method && url == checked.url;
             match &request.body {
                 // An origin that refuses a head need not have parsed it.
                 Body::None(status @ 400..) if index + 1 == seen.len() => {
-                    if !is_same && !request.line.starts_with(&format!("{} ", judged.method)) {
+                    if !is_same && !request.line.starts_with(&format!("{} ", checked.method)) {
                         return Err(format!("the origin has seen `{method}` for `{url}`"));
                     }
                     if connection.bodies.len() > index {
@@ -104,7 +104,7 @@ impl Comparison {
                 Body::Complete(_) => {
                     if request
                         .length
-                        .is_some_and(|length| length != judged.sent_bytes)
+                        .is_some_and(|length| length != checked.sent_bytes)
                     {
                         return Err("the lengths differ".into());
                     }

@@ -1,4 +1,4 @@
-//! One connection of a program to an inspected origin, and what was judged on it.
+//! One connection of a program to an inspected origin, and what was checked on it.
 
 use std::collections::HashSet;
 
@@ -32,9 +32,9 @@ pub(crate) struct Sent {
     pub(crate) pieces: Pieces,
 }
 
-/// What was judged on a connection.
+/// What was checked on a connection.
 #[derive(Debug)]
-pub(crate) struct Judged {
+pub(crate) struct CheckedConnection {
     pub(crate) sent: Sent,
     /// The ports of the server and the client.
     pub(crate) ports: (u16, u16),
@@ -69,7 +69,7 @@ impl Target {
     }
 
     /// Connects, sends, reads all responses that can be expected, and closes the connection.
-    pub(crate) async fn exchange(&mut self, config: &NetConfig, sent: Sent) -> Judged {
+    pub(crate) async fn exchange(&mut self, config: &NetConfig, sent: Sent) -> CheckedConnection {
         let network = Network::new(config);
         let (mut connection, client_port) = loop {
             let connection = connected(&network, NAME, self.port).await;
@@ -95,7 +95,7 @@ impl Target {
             is_settled = outcome.is_ok() && read(&mut connection, &network, complete).await;
         }
         drop(connection);
-        Judged {
+        CheckedConnection {
             bodies: bodies(self.origin(), &input),
             ports: (self.port, client_port),
             requests: requests(&network),

@@ -1,6 +1,6 @@
-//! Compares what was judged with what web servers see: nginx, and `http.server` of Python.
+//! Compares what was checked with what web servers see: nginx, and `http.server` of Python.
 //!
-//! Every request that a server sees was judged, with this method, URL and body, and in this order.
+//! Every request that a server sees was checked, with this method, URL and body, and in this order.
 //! Tests with nginx print that they are skipped where it is not installed.
 
 mod compare;
@@ -21,7 +21,7 @@ use eryx_net_host::{HttpDenials, NetConfig, Secret};
 use eryx_testkit::{CertificateAuthority, Leaf};
 
 use crate::compare::{Comparison, compare};
-use crate::exchange::{Judged, NAME, Pieces, Sent, Target, bodies};
+use crate::exchange::{CheckedConnection, NAME, Pieces, Sent, Target, bodies};
 use crate::origin::{HttpServer, Nginx, Seen};
 use crate::paths::{PATTERNS, is_within, targets};
 use crate::requests::{ALLOWED, FORBIDDEN, SMUGGLED, carriers, readdress, vectors};
@@ -94,10 +94,10 @@ async fn exchanges(
     config: &NetConfig,
     inputs: &[(String, Vec<u8>)],
     thoroughness: Thoroughness,
-) -> Vec<Judged> {
+) -> Vec<CheckedConnection> {
     let smuggled = readdress(SMUGGLED.as_bytes(), target.scheme, target.port);
     let allowed = readdress(ALLOWED.as_bytes(), target.scheme, target.port);
-    let mut judged = Vec::new();
+    let mut checked = Vec::new();
     for (name, input) in inputs {
         let mut send = async |first: &[u8], second: &[u8], pieces| {
             let sent = Sent {
@@ -106,7 +106,7 @@ async fn exchanges(
                 second: second.to_vec(),
                 pieces,
             };
-            judged.push(target.exchange(config, sent).await);
+            checked.push(target.exchange(config, sent).await);
         };
         let both = [&input[..], &allowed].concat();
         if thoroughness == Thoroughness::Split {
@@ -123,7 +123,7 @@ async fn exchanges(
             send(&[&input[..], &smuggled].concat(), b"", Pieces::Bytes).await;
         }
     }
-    judged
+    checked
 }
 
 /// Checks that there are no differences, and that the origin refused only these requests.
@@ -136,7 +136,7 @@ fn check(comparison: &Comparison, minimum: usize, refused: &[(&str, u64)]) {
         differences[..differences.len().min(10)].join("\n")
     );
     println!(
-        "{} requests seen as judged, {} refused by the origin",
+        "{} requests seen as checked, {} refused by the origin",
         comparison.complete,
         comparison.refused.len()
     );
@@ -148,15 +148,15 @@ fn check(comparison: &Comparison, minimum: usize, refused: &[(&str, u64)]) {
 }
 
 #[tokio::test]
-async fn nginx_sees_exactly_the_requests_that_were_judged() {
+async fn nginx_sees_exactly_the_requests_that_were_checked() {
     let authority = CertificateAuthority::new().expect("an authority");
-    let test = "nginx_sees_exactly_the_requests_that_were_judged";
+    let test = "nginx_sees_exactly_the_requests_that_were_checked";
     let Some(nginx) = nginx(&authority, test).await else {
         return;
     };
     let config = config(rule_against_smuggling());
     let with_responses = config.with_http_denials(HttpDenials::Response);
-    let mut judged = Vec::new();
+    let mut checked = Vec::new();
     for (port, config, thoroughness) in [
         (nginx.proxies[0], &config, Thoroughness::Split),
         (nginx.proxies[1], &config, Thoroughness::Followed),
@@ -169,16 +169,16 @@ async fn nginx_sees_exactly_the_requests_that_were_judged() {
             inputs.truncate(vectors().len());
             inputs.retain(|(_, input)| input.len() <= SMALL);
         }
-        judged.extend(exchanges(&mut target, config, &inputs, thoroughness).await);
+        checked.extend(exchanges(&mut target, config, &inputs, thoroughness).await);
     }
     let seen = nginx.stop().await;
-    check(&compare(Scheme::Http, &judged, &seen), 7000, &REFUSED);
+    check(&compare(Scheme::Http, &checked, &seen), 7000, &REFUSED);
 }
 
 #[tokio::test]
-async fn nginx_sees_the_bodies_that_were_judged_if_secrets_can_be_put_into_them() {
+async fn nginx_sees_the_bodies_that_were_checked_if_secrets_can_be_put_into_them() {
     let authority = CertificateAuthority::new().expect("an authority");
-    let test = "nginx_sees_the_bodies_that_were_judged_if_secrets_can_be_put_into_them";
+    let test = "nginx_sees_the_bodies_that_were_checked_if_secrets_can_be_put_into_them";
     let Some(nginx) = nginx(&authority, test).await else {
         return;
     };
@@ -199,9 +199,9 @@ async fn nginx_sees_the_bodies_that_were_judged_if_secrets_can_be_put_into_them(
             input.splice(at + 2..at + 2, form.iter().copied());
         }
     }
-    let judged = exchanges(&mut target, &config, &inputs, Thoroughness::Brief).await;
+    let checked = exchanges(&mut target, &config, &inputs, Thoroughness::Brief).await;
     let seen = nginx.stop().await;
-    check(&compare(Scheme::Https, &judged, &seen), 700, &REFUSED);
+    check(&compare(Scheme::Https, &checked, &seen), 700, &REFUSED);
 }
 
 /// What nginx refuses, though it is allowed, with the status: it closes the connection.
@@ -218,14 +218,14 @@ const REFUSED: [(&str, u64); 9] = [
 ];
 
 #[tokio::test]
-async fn a_lenient_server_sees_exactly_the_requests_that_were_judged() {
+async fn a_lenient_server_sees_exactly_the_requests_that_were_checked() {
     let server = HttpServer::start();
     let config = config(rule_against_smuggling());
     let mut target = Target::new(Scheme::Http, server.port);
     let inputs = inputs(&target);
-    let judged = exchanges(&mut target, &config, &inputs, Thoroughness::Followed).await;
+    let checked = exchanges(&mut target, &config, &inputs, Thoroughness::Followed).await;
     let seen = server.stop().await;
-    check(&compare(Scheme::Http, &judged, &seen), 1900, &[]);
+    check(&compare(Scheme::Http, &checked, &seen), 1900, &[]);
 }
 
 #[tokio::test]
@@ -233,20 +233,20 @@ async fn no_server_maps_a_path_to_one_that_the_rule_does_not_allow() {
     let authority = CertificateAuthority::new().expect("an authority");
     let test = "no_server_maps_a_path_to_one_that_the_rule_does_not_allow";
     if let Some(nginx) = nginx(&authority, test).await {
-        let judged = requests_for_paths(nginx.proxies[0]).await;
-        check_paths(&judged, &nginx.stop().await);
+        let checked = requests_for_paths(nginx.proxies[0]).await;
+        check_paths(&checked, &nginx.stop().await);
     }
     let server = HttpServer::start();
-    let judged = requests_for_paths(server.port).await;
-    check_paths(&judged, &server.stop().await);
+    let checked = requests_for_paths(server.port).await;
+    check_paths(&checked, &server.stop().await);
 }
 
 /// Requests all paths that rules allow. The name of an exchange is the pattern of its rule.
-async fn requests_for_paths(port: u16) -> Vec<Judged> {
+async fn requests_for_paths(port: u16) -> Vec<CheckedConnection> {
     let mut target = Target::new(Scheme::Http, port);
     let targets = targets();
     assert!(targets.len() > 10_000, "{}", targets.len());
-    let mut judged = Vec::new();
+    let mut checked = Vec::new();
     for pattern in PATTERNS {
         let rule = rule().with_paths([pattern]).expect("a pattern");
         let policy = HttpPolicy::new(vec![rule.clone()], vec![], vec![]).expect("a policy");
@@ -276,15 +276,15 @@ async fn requests_for_paths(port: u16) -> Vec<Judged> {
                 second: Vec::new(),
                 pieces: Pieces::Whole,
             };
-            judged.push(target.exchange(&config, sent).await);
+            checked.push(target.exchange(&config, sent).await);
         }
     }
-    judged
+    checked
 }
 
-fn check_paths(judged: &[Judged], seen: &[Seen]) {
-    check(&compare(Scheme::Http, judged, seen), 300, &[]);
-    let patterns: BTreeMap<(u16, u16), &str> = judged
+fn check_paths(checked: &[CheckedConnection], seen: &[Seen]) {
+    check(&compare(Scheme::Http, checked, seen), 300, &[]);
+    let patterns: BTreeMap<(u16, u16), &str> = checked
         .iter()
         .map(|connection| (connection.ports, &*connection.sent.name))
         .collect();
