@@ -136,7 +136,7 @@ impl Connector {
     pub fn prepare(&self, settings: &ClientSettings) -> Result<Prepared, TlsError> {
         let effective = self.shared.builder.effective_settings(settings)?;
         let name = settings.parsed_name()?;
-        let digest = SettingsDigest::of(&effective);
+        let digest = SettingsDigest::new(&effective);
         let config = self.config(&effective, digest)?;
         // The server's name is the key of the sessions. Without a name, two servers would share
         // sessions.
@@ -155,7 +155,7 @@ impl Connector {
     /// [`TlsError::Refused`] as for [`prepare`](Self::prepare), which returns the same digest.
     pub fn digest(&self, settings: &ClientSettings) -> Result<SettingsDigest, TlsError> {
         let effective = self.shared.builder.effective_settings(settings)?;
-        Ok(SettingsDigest::of(&effective))
+        Ok(SettingsDigest::new(&effective))
     }
 
     /// Verifies a certificate chain (in DER, the peer's own certificate first) as a handshake with

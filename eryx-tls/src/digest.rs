@@ -13,7 +13,7 @@ use crate::effective_settings::EffectiveSettings;
 pub struct SettingsDigest([u8; 32]);
 
 impl SettingsDigest {
-    pub(crate) fn of(effective: &EffectiveSettings<'_>) -> Self {
+    pub(crate) fn new(effective: &EffectiveSettings<'_>) -> Self {
         let settings = effective.settings;
         let requirements = effective.chain_requirements();
         let mut encoder = Encoder(Sha256::new());

@@ -317,7 +317,7 @@ impl Engine {
         if !self.established {
             return None;
         }
-        Info::of(&self.conn)
+        Info::from_connection(&self.conn)
     }
 
     /// Returns the bytes received after the peer's close_notify, which may be plain text.

@@ -48,7 +48,7 @@ pub struct Info {
 
 impl Info {
     /// Returns the result of a connection's handshake; `None` if the handshake is not complete.
-    pub(crate) fn of(conn: &UnbufferedClientConnection) -> Option<Self> {
+    pub(crate) fn from_connection(conn: &UnbufferedClientConnection) -> Option<Self> {
         let version = match conn.protocol_version()? {
             ProtocolVersion::TLSv1_2 => Version::Tls12,
             ProtocolVersion::TLSv1_3 => Version::Tls13,

@@ -16,7 +16,7 @@ use crate::trust::TrustStore;
 fn config(connector: &Connector, settings: &ClientSettings) -> Arc<Config> {
     let effective = connector.shared.builder.effective_settings(settings);
     let effective = effective.expect("valid settings");
-    let config = connector.config(&effective, SettingsDigest::of(&effective));
+    let config = connector.config(&effective, SettingsDigest::new(&effective));
     Arc::clone(config.expect("valid settings").shared())
 }
 
