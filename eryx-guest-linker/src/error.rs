@@ -72,7 +72,7 @@ pub enum Rejection {
 
 impl Rejection {
     /// Returns the error for the module `module`.
-    pub(crate) fn of(self, module: &str) -> LinkError {
+    pub(crate) fn in_module(self, module: &str) -> LinkError {
         LinkError {
             module: module.to_owned(),
             reason: self,

@@ -49,21 +49,21 @@ pub struct NativeModule<'a> {
 /// Fails when a module is not valid, uses what sandboxes do not have, or exceeds a limit. The error
 /// names the module.
 pub fn link(image: &[u8], modules: &[NativeModule<'_>]) -> Result<Vec<u8>, LinkError> {
-    let of_image = |reason: Rejection| reason.of(IMAGE);
-    let parts = ImageParts::find(image).map_err(of_image)?;
-    let parsed = ImageModule::parse(parts.module(), &parts.symbols).map_err(of_image)?;
+    let in_image = |reason: Rejection| reason.in_module(IMAGE);
+    let parts = ImageParts::find(image).map_err(in_image)?;
+    let parsed = ImageModule::parse(parts.module(), &parts.symbols).map_err(in_image)?;
     if modules.len() > limits::MODULES {
-        return Err(Rejection::too_large("modules", limits::MODULES).of(modules[0].path));
+        return Err(Rejection::too_large("modules", limits::MODULES).in_module(modules[0].path));
     }
-    let mut linker = Linker::new(&parsed, &parts.symbols).map_err(of_image)?;
+    let mut linker = Linker::new(&parsed, &parts.symbols).map_err(in_image)?;
     for module in modules {
         linker
             .add(module)
-            .map_err(|reason| reason.of(module.path))?;
+            .map_err(|reason| reason.in_module(module.path))?;
     }
-    let additions = linker.finish().map_err(of_image)?;
-    let module = parsed.with(&additions).map_err(of_image)?;
-    parts.with_module(&module).map_err(of_image)
+    let additions = linker.finish().map_err(in_image)?;
+    let module = parsed.with(&additions).map_err(in_image)?;
+    parts.with_module(&module).map_err(in_image)
 }
 
 /// The image, and what the libraries so far add to it.
@@ -219,10 +219,10 @@ impl<'i, 'm> Linker<'i, 'm> {
         let pages = u32::try_from(end.div_ceil(u64::from(PAGE))).map_err(|_| too_large())?;
         let mut data = DataSection::new();
         data.active(0, &ConstExpr::i32_const(base.cast_signed()), table.bytes);
-        self.additions.data.append(&List::of(&data)?);
+        self.additions.data.append(&List::from_section(&data)?);
         let mut code = CodeSection::new();
         code.function(&self.start_function(table.root));
-        self.additions.start = List::of(&code)?.entries;
+        self.additions.start = List::from_section(&code)?.entries;
         self.additions.table_entries = self.slot;
         self.additions.memory_pages = pages;
         Ok(self.additions)

@@ -23,7 +23,7 @@ impl List {
     }
 
     /// Returns the list that an encoded section has.
-    pub(crate) fn of(section: &impl Section) -> Result<Self, BinaryReaderError> {
+    pub(crate) fn from_section(section: &impl Section) -> Result<Self, BinaryReaderError> {
         let mut encoded = Vec::new();
         section.encode(&mut encoded);
         let mut reader = BinaryReader::new(&encoded, 0);
@@ -59,7 +59,7 @@ mod tests {
             for &ty in types {
                 section.function(ty);
             }
-            List::of(&section).expect("a list")
+            List::from_section(&section).expect("a list")
         };
         let mut list = section(&[1, 2, 300]);
         list.append(&section(&[4]));

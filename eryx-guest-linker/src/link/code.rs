@@ -72,8 +72,10 @@ impl Linker<'_, '_> {
             function.instruction(&Instruction::End);
             code.function(&function);
         }
-        self.additions.functions.append(&List::of(&functions)?);
-        self.additions.code.append(&List::of(&code)?);
+        self.additions
+            .functions
+            .append(&List::from_section(&functions)?);
+        self.additions.code.append(&List::from_section(&code)?);
         Ok(())
     }
 

@@ -46,9 +46,11 @@ impl Linker<'_, '_> {
                 segment.data.iter().copied(),
             );
         }
-        self.additions.types.append(&List::of(&types)?);
-        self.additions.globals.append(&List::of(&globals)?);
-        self.additions.data.append(&List::of(&data)?);
+        self.additions.types.append(&List::from_section(&types)?);
+        self.additions
+            .globals
+            .append(&List::from_section(&globals)?);
+        self.additions.data.append(&List::from_section(&data)?);
         Ok(())
     }
 
@@ -74,7 +76,9 @@ impl Linker<'_, '_> {
         // They were taken one after another, behind those that the library asks for.
         let extra = layout.extra_slots.clone();
         add(self.slot - extra.len() as u32, extra);
-        self.additions.elements.append(&List::of(&section)?);
+        self.additions
+            .elements
+            .append(&List::from_section(&section)?);
         Ok(())
     }
 }
