@@ -49,7 +49,7 @@ enum Kind {
 }
 
 impl Kind {
-    fn of(entry: &CacheEntry) -> Option<Self> {
+    fn from_entry(entry: &CacheEntry) -> Option<Self> {
         match entry.kind() {
             CacheKind::Factory => Some(Self::Factory),
             CacheKind::Image => Some(Self::Image),
@@ -78,7 +78,8 @@ impl Filter {
     fn entries(&self, cache: &UserCache, now: SystemTime) -> Result<Vec<CacheEntry>> {
         let mut entries = cache.entries().context("the cache cannot be read")?;
         entries.retain(|entry| {
-            self.kind.is_none_or(|kind| Kind::of(entry) == Some(kind))
+            self.kind
+                .is_none_or(|kind| Kind::from_entry(entry) == Some(kind))
                 && self
                     .unused_for
                     .is_none_or(|days| age(entry, now) >= DAY * days)
@@ -112,7 +113,7 @@ fn show(cache: &UserCache, filter: &Filter) -> Result<String> {
     let entries = filter.entries(cache, now)?;
     let mut text = String::new();
     for entry in &entries {
-        let kind = Kind::of(entry).map_or("other", Kind::name);
+        let kind = Kind::from_entry(entry).map_or("other", Kind::name);
         text.push_str(&format!(
             "{:>10}  {:>8}  {kind:<10}  {}\n",
             format_size(entry.size()),

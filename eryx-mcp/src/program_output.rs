@@ -14,7 +14,7 @@ pub(crate) struct ProgramOutput {
 }
 
 impl ProgramOutput {
-    pub(crate) fn of(result: &Result<ExecuteResult, Error>) -> Self {
+    pub(crate) fn from_result(result: &Result<ExecuteResult, Error>) -> Self {
         let (stdout, stderr) = match result {
             Ok(result) => (result.stdout.clone(), result.stderr.clone()),
             Err(error) => match error.output() {

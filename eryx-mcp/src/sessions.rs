@@ -108,7 +108,7 @@ impl Sessions {
         };
         let loss = state.loss.take();
         state.note_loss(&result);
-        let output = Arc::new(ProgramOutput::of(&result));
+        let output = Arc::new(ProgramOutput::from_result(&result));
         *slot.output.lock() = Some(Arc::clone(&output));
         Ok((FinishedProgram { result, loss }, output))
     }

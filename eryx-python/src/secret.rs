@@ -167,7 +167,7 @@ impl Secret {
 
 impl Secret {
     /// Returns the secret of a configuration, without its name.
-    fn of(secret: &Value) -> PyResult<Self> {
+    fn from_config(secret: &Value) -> PyResult<Self> {
         secret.with_name(UNNAMED).map(Self).map_err(unnamed)
     }
 }
@@ -206,7 +206,7 @@ pub(crate) fn to_dict<'py, 'a>(
     for secret in secrets {
         dict.set_item(
             secret.binding().name(),
-            Bound::new(py, Secret::of(secret)?)?,
+            Bound::new(py, Secret::from_config(secret)?)?,
         )?;
     }
     Ok(dict)

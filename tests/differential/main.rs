@@ -125,11 +125,11 @@ enum Verdict {
     Different(String),
 }
 
-async fn judge(seed: u64, servers: &Servers, known: &[KnownDifference]) -> Verdict {
-    judge_program(&format!("seed {seed}"), generate(seed), servers, known).await
+async fn classify(seed: u64, servers: &Servers, known: &[KnownDifference]) -> Verdict {
+    classify_program(&format!("seed {seed}"), generate(seed), servers, known).await
 }
 
-async fn judge_program(
+async fn classify_program(
     name: &str,
     program: Program,
     servers: &Servers,
@@ -173,7 +173,7 @@ async fn programs_that_saw_a_removed_difference_see_the_same_on_both_sides() {
     let known = known_differences::known_differences();
     for (number, program) in program::regressions().into_iter().enumerate() {
         let name = format!("regression {number}");
-        match judge_program(&name, program, &servers, &known).await {
+        match classify_program(&name, program, &servers, &known).await {
             Verdict::Same => {}
             Verdict::Known(reason) => panic!("{name} is listed as a known difference: {reason}"),
             Verdict::Different(text) => panic!("{text}"),
@@ -195,7 +195,7 @@ async fn generated_programs_see_the_same_natively_and_in_a_sandbox() {
     loop {
         while running.len() < PARALLEL && next < first + seeds {
             let (servers, known, seed) = (Arc::clone(&servers), Arc::clone(&known), next);
-            running.spawn(async move { judge(seed, &servers, &known).await });
+            running.spawn(async move { classify(seed, &servers, &known).await });
             next += 1;
         }
         let Some(verdict) = running.join_next().await else {

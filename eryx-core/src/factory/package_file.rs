@@ -99,7 +99,7 @@ pub(super) struct FileIdentity(pub(super) [u64; Self::FIELDS]);
 impl FileIdentity {
     pub(super) const FIELDS: usize = 7;
 
-    pub(super) fn of(metadata: &Metadata) -> Self {
+    pub(super) fn from_metadata(metadata: &Metadata) -> Self {
         Self([
             metadata.dev(),
             metadata.ino(),
@@ -122,7 +122,7 @@ impl FileIdentity {
         };
         let changed = UNIX_EPOCH + Duration::new(seconds, nanoseconds);
         let age = SystemTime::now().duration_since(changed).ok()?;
-        (age >= interval && is_local(file).ok()?).then(|| Self::of(metadata))
+        (age >= interval && is_local(file).ok()?).then(|| Self::from_metadata(metadata))
     }
 }
 

@@ -328,7 +328,9 @@ fn read_files(
         if !listing.digests.is_empty()
             && let Ok(path) = std::path::absolute(&path)
             && let Ok(metadata) = fs::metadata(&path)
-            && let Some(digest) = listing.digests.get(&name, FileIdentity::of(&metadata))
+            && let Some(digest) = listing
+                .digests
+                .get(&name, FileIdentity::from_metadata(&metadata))
         {
             take(metadata.len())?;
             let content =

@@ -234,7 +234,7 @@ impl<T: Send + 'static> Driver<T> {
                 Some(Work::Blocking(call)) => {
                     let number = state.begin_call();
                     // A cancellation does not wait until the function has returned.
-                    let waiter = state.give_back(execution);
+                    let waiter = state.store_execution(execution);
                     drop(state);
                     wake(waiter);
                     return Some((call, number));
@@ -242,7 +242,7 @@ impl<T: Send + 'static> Driver<T> {
                 None => {
                     // The program waits, or it has computed for a time slice. The task that awaits
                     // it goes on: it needs no thread for blocking work.
-                    let waiter = state.give_back(execution);
+                    let waiter = state.store_execution(execution);
                     drop(state);
                     wake(waiter);
                     return None;
@@ -261,7 +261,7 @@ fn wake(waiter: Option<Waker>) {
 impl<T> State<T> {
     /// Takes the execution from the thread that has polled it. Returns what wakes the task that
     /// awaits it, if the execution was woken during the poll.
-    fn give_back(&mut self, execution: BoxedExecution<T>) -> Option<Waker> {
+    fn store_execution(&mut self, execution: BoxedExecution<T>) -> Option<Waker> {
         self.execution = Some(execution);
         self.is_on_thread = false;
         self.waiter.clone().filter(|_| self.is_woken)

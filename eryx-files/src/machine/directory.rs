@@ -70,7 +70,7 @@ impl Growth {
     pub(super) fn take(&self, bytes: u64) -> Result<()> {
         let taken = self.take_at_most(bytes);
         if taken < bytes {
-            self.give_back(taken);
+            self.release(taken);
             return Err(Error::NoSpace);
         }
         Ok(())
@@ -83,7 +83,7 @@ impl Growth {
         free.unwrap_or_else(|free| free).min(bytes)
     }
 
-    pub(super) fn give_back(&self, bytes: u64) {
+    pub(super) fn release(&self, bytes: u64) {
         self.0.fetch_add(bytes, Ordering::Relaxed);
     }
 }

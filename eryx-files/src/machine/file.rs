@@ -69,7 +69,7 @@ impl MountedFile for OpenMachineFile {
         let missing = (wanted - taken) as usize;
         let fitting = data.len().checked_sub(missing).filter(|fit| *fit > 0);
         let Some(fitting) = fitting else {
-            growth.give_back(taken);
+            growth.release(taken);
             return Err(Error::NoSpace);
         };
         let written = retry_on_intr(|| pwrite(&self.file, &data[..fitting], offset));

@@ -29,7 +29,7 @@ impl Drop for Connection {
     fn drop(&mut self) {
         let aborted = self.limits.context.is_aborted();
         let state = std::mem::replace(&mut self.state, State::Taken);
-        if let Some(mut lingering) = LingeringConnection::of(state)
+        if let Some(mut lingering) = LingeringConnection::from_state(state)
             && !aborted
             && !self.resets_on_close
         {
@@ -80,7 +80,7 @@ enum LingeringConnection {
 
 impl LingeringConnection {
     /// Returns `None` if all bytes that were taken are with the kernel.
-    fn of(state: State) -> Option<Self> {
+    fn from_state(state: State) -> Option<Self> {
         match state {
             State::Tls(tls) => Some(Self::Tls(tls)),
             State::Inspected(inspected) => Some(Self::Inspected(inspected)),

@@ -62,7 +62,7 @@ struct Content {
 }
 
 impl Content {
-    fn of(snapshot: &[u8]) -> Self {
+    fn decompress(snapshot: &[u8]) -> Self {
         let mut bytes = Vec::new();
         flate2::read::ZlibDecoder::new(&snapshot[HEADER..])
             .read_to_end(&mut bytes)
@@ -258,7 +258,7 @@ async fn saved(number: usize, port: u16) -> Content {
     let mut session = sandbox(Some(network)).session().await.expect("started");
     let start = program(&json!({"PORT": port}), SESSIONS[number]);
     assert_eq!(expect_stdout(session.execute(start).await), "ready\n");
-    Content::of(&session.snapshot().await.expect("taken"))
+    Content::decompress(&session.snapshot().await.expect("taken"))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
