@@ -68,7 +68,7 @@ impl Snapshots {
             let last = Box::pin(session.execute_last(program, cancel));
             return (last.await, Ok(()));
         };
-        let result = session.execute_cancellable(program, cancel).await;
+        let mut result = session.execute_cancellable(program, cancel).await;
         let saved = match &result {
             Ok(_) | Err(Error::Exception(_)) => match session.snapshot().await {
                 Ok(snapshot) => file.write(&snapshot),
@@ -76,6 +76,17 @@ impl Snapshots {
             },
             Err(_) => Ok(()),
         };
+        // The snapshot has written what was in the buffers of open files.
+        let files = match &mut result {
+            Ok(result) => Some(&mut result.files),
+            Err(Error::Exception(raised)) => Some(&mut raised.usage.files),
+            Err(_) => None,
+        };
+        if let Some(files) = files
+            && let Ok(changed) = session.changes_since(files)
+        {
+            *files = changed;
+        }
         (result, saved)
     }
 }

@@ -335,7 +335,12 @@ impl CallEnd<(Outcome, TakenValue)> {
     /// Takes the value of the program out of the end.
     fn split(self) -> (CallEnd<Outcome>, TakenValue) {
         match self {
-            Self::Returned(Ok((outcome, value))) => (CallEnd::Returned(Ok(outcome)), value),
+            Self::Returned(Ok((outcome, mut value))) => {
+                if matches!(outcome, Outcome::Exited(_)) {
+                    value.note_exit();
+                }
+                (CallEnd::Returned(Ok(outcome)), value)
+            }
             Self::Returned(Err(error)) => (CallEnd::Returned(Err(error)), TakenValue::default()),
             Self::Cancelled => (CallEnd::Cancelled, TakenValue::default()),
             Self::TimedOut => (CallEnd::TimedOut, TakenValue::default()),

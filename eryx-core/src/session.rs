@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use crate::cancel::CancelHandle;
 use crate::config_error::ConfigError;
 use crate::error::Error;
-use crate::files::SessionFiles;
+use crate::files::{ChangedFiles, SessionFiles};
 use crate::interpreter::Interpreter;
 use crate::program::Program;
 use crate::program_error::ProgramError;
@@ -19,6 +19,8 @@ use crate::sandbox::Sandbox;
 ///
 /// An execution that hits a limit, is cancelled or dropped, or ends the process, ends the session:
 /// the state it leaves behind cannot be trusted. One that raises an exception does not.
+///
+/// The end of a session runs no code of its programs: what is in the buffers of open files is lost.
 ///
 /// ```no_run
 /// # async fn example(sandbox: eryx_core::Sandbox) -> Result<(), eryx_core::Error> {
@@ -145,11 +147,23 @@ impl Session {
         self.interpreter.files().map(SessionFiles::new)
     }
 
+    /// Returns what has changed until now since the execution began that changed `files`.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`files`](Self::files).
+    #[doc(hidden)]
+    pub fn changes_since(&mut self, files: &ChangedFiles) -> Result<ChangedFiles, Error> {
+        let now = self.interpreter.files()?.lock().snapshot();
+        Ok(files.until(now))
+    }
+
     /// Returns a copy of the session, which continues independently of this one: with the same
     /// names, modules, suspended coroutines and timers, and a copy of the files.
     ///
     /// The copy has no connections: those of its programs answer `ConnectionResetError`, as after a
-    /// failure of the network, and open files are closed. The module `random` is seeded again. The
+    /// failure of the network, and open files are closed; what this session has in their buffers is
+    /// written before. The module `random` is seeded again. The
     /// limits of executions count for each session by itself, but both use up the byte quotas and
     /// rate limits of the network together.
     ///

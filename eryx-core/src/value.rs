@@ -11,8 +11,11 @@ use crate::json_value::JsonValue;
 /// The error for a value that cannot be converted to JSON. The program may have chosen parts of
 /// the text.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{0}")]
-pub struct ProgramValueError(String);
+#[error("{reason}")]
+pub struct ProgramValueError {
+    reason: String,
+    is_exit: bool,
+}
 
 /// A representation of the value of a program, as one entry of a MIME bundle in Jupyter.
 ///
@@ -68,6 +71,13 @@ impl TakenValue {
 
     /// The most representations.
     const MAX_DISPLAY: usize = 16;
+
+    /// Notes that the program exited: it has no value, unless it had one before.
+    pub(crate) fn note_exit(&mut self) {
+        if let Some(Err(error)) = &mut self.json {
+            *error = ProgramValueError::exited();
+        }
+    }
 
     /// Checks what a guest returned, and charges it to `memory`. Returns the outcome, too.
     ///
@@ -125,19 +135,26 @@ impl TakenValue {
 }
 
 impl ProgramValueError {
+    /// Returns whether the program exited, with `sys.exit(0)` for example, before it had a value.
+    #[doc(hidden)]
+    pub fn is_exit(&self) -> bool {
+        self.is_exit
+    }
+
     /// Returns the error for a program that exited before its end.
     pub(crate) fn exited() -> Self {
-        Self::new("the program exited before its end")
+        Self {
+            is_exit: true,
+            ..Self::new("the program exited before its end")
+        }
     }
 
     fn new(reason: impl fmt::Display) -> Self {
-        Self(
-            reason
-                .to_string()
-                .chars()
-                .take(TakenValue::MAX_REASON)
-                .collect(),
-        )
+        let reason = reason.to_string();
+        Self {
+            reason: reason.chars().take(TakenValue::MAX_REASON).collect(),
+            is_exit: false,
+        }
     }
 }
 

@@ -43,7 +43,7 @@ pub fn componentize(inputs: &BuildInputs, work_dir: &Path, tools: Tools<'_>) -> 
     let status = Command::new(componentize_py)
         .arg("--wit-path")
         .arg(inputs.wit())
-        .args(["--world", "sandbox", "componentize", "app", "--python-path"])
+        .args(["--world", "sandbox", "componentize", "_eryx_app", "--python-path"])
         .arg(&sources)
         .arg("--python-path")
         .arg(&modules)

@@ -48,7 +48,7 @@ impl BuildInputs {
         self.root.join("wit")
     }
 
-    /// Returns the folder of the Python sources. componentize-py builds `app.py` in it.
+    /// Returns the folder of the Python sources. componentize-py builds `_eryx_app.py` in it.
     pub fn python(&self) -> PathBuf {
         self.root.join("eryx-guest-shims/python")
     }
@@ -171,7 +171,7 @@ mod tests {
     fn workspace(dir: &Path) -> BuildInputs {
         for (name, text) in [
             ("wit/sandbox.wit", "package a:b;"),
-            ("eryx-guest-shims/python/app.py", "x = 1\n"),
+            ("eryx-guest-shims/python/_eryx_app.py", "x = 1\n"),
             ("eryx-guest-shims/build-requirements.txt", "tool==1\n"),
             ("eryx-guest-shims/reset_preopens.wat", "(module)"),
             ("eryx-guest-shims/output.wat", "(module)"),

@@ -44,7 +44,7 @@ impl ProgramOutput {
     }
 }
 
-/// Returns the value of a program as text; nothing for `None`.
+/// Returns the value of a program as text; nothing for `None`, and if there is none.
 fn value_text(result: &ExecuteResult) -> String {
     let mut plain = result.display.iter();
     if let Some(display) = plain.find(|display| display.media_type == "text/plain") {
@@ -52,7 +52,6 @@ fn value_text(result: &ExecuteResult) -> String {
     }
     match &result.value {
         Some(Ok(value)) if value.as_str() != "null" => value.as_str().to_owned(),
-        Some(Err(error)) => error.to_string(),
         _ => String::new(),
     }
 }

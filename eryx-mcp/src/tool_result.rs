@@ -53,6 +53,15 @@ pub(crate) fn of_program(
         blocks.push(format!("Standard error:\n{}", clipped(Stream::Stderr)));
     }
     match &program.result {
+        Ok(result)
+            if output.value.is_empty()
+                && let Some(Err(error)) = &result.value =>
+        {
+            blocks.push(match error.is_exit() {
+                true => "The program exited with status 0.".to_owned(),
+                false => format!("The value cannot be returned: {error}."),
+            });
+        }
         Ok(result) if blocks.is_empty() && output.value.is_empty() && result.display.is_empty() => {
             blocks.push("The program ended without output.".to_owned())
         }

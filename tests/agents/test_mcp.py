@@ -263,6 +263,9 @@ async def test_the_value_of_the_last_expression_is_in_the_result():
         assert await run(client, "print(1)\n[2, 'a']") == ["1\n", 'Value:\n[2,"a"]']
         assert (await run(client, "object()"))[0].startswith("Value:\n<object object")
         assert await run(client, "None") == ["The program ended without output."]
+        exited = "The program exited with status 0."
+        assert await run(client, "quit()") == [exited]
+        assert await run(client, "print(1)\nimport sys; sys.exit()") == ["1\n", exited]
         (shown,) = await run(client, "'x' * 5000")
         assert 'stream "value" and offset 512' in shown
         code = "class P:\n  def _repr_png_(self): return b'\\x89PNG'\n"

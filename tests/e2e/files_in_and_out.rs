@@ -384,6 +384,15 @@ print(os.getcwd())
     assert_eq!(expect_stdout(result), "/home/user /tmp\n");
 }
 
+/// Regression: `import app` returned a module of the image.
+#[tokio::test]
+async fn a_program_imports_its_own_app() {
+    let files = Files::new().with_file("/home/user/app.py", "NAME = 'own'");
+    let program = "import app; print(app.NAME, app.__file__)";
+    let result = sandbox(files).execute(program).await;
+    assert_eq!(expect_stdout(result), "own /home/user/app.py\n");
+}
+
 #[tokio::test]
 async fn a_maze_of_links_and_a_budget_that_is_filled_byte_by_byte_are_harmless() {
     let limits = ResourceLimits::default()

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 
 use eryx::net::Secret;
 use eryx::net::policy::SecretBinding;
-use eryx::{Error, ResourceLimits, Session};
+use eryx::{Error, Files, ResourceLimits, Session};
 use eryx_testkit::{
     Behaviour, CertificateAuthority, LOOPBACK, Leaf, Peer, RequestRecorder, ServerTls, Transport,
 };
@@ -183,6 +183,61 @@ print(new.read(), list(names))
         run(&mut parent, "print(os.path.exists('/tmp/new'))").await,
         "False\n"
     );
+}
+
+#[tokio::test]
+async fn what_open_files_have_in_buffers_is_written_before_a_copy_is_made() {
+    let program = "
+import errno, io, os, sys
+text = open('/tmp/text', 'w'); text.write('one\\n')
+binary = open('/tmp/binary', 'wb'); binary.write(b'one')
+both = open('/tmp/both', 'w+b'); both.write(b'one')
+class Own(io.TextIOWrapper):
+    def flush(self): print('flushed'); super().flush()
+own = Own(open('/tmp/own', 'wb')); own.write('one')
+gone = open('/tmp/gone', 'w'); gone.write('one'); os.close(gone.fileno())
+detached = open('/tmp/detached', 'w'); detached.detach()
+copy = os.dup(1)
+printed = open(copy, 'w'); printed.write('printed')
+";
+    let (mut parent, mut fork) = forked(program).await;
+    let bytes = parent.snapshot().await.expect("taken");
+    let restored = sandbox(None).restore(&bytes).await;
+    let mut restored = restored.expect("restored");
+    let check = "
+print([open(f'/tmp/{name}').read() for name in ('text', 'binary', 'both', 'own')])
+for file in (text, binary, both): file.close()
+";
+    let expected = "['one\\n', 'one', 'one', '']\n";
+    for session in [&mut fork, &mut restored] {
+        assert_eq!(run(session, check).await, expected);
+    }
+    // Nothing is written twice, and nothing was printed where no result has it.
+    let more = "
+text.write('two'); binary.write(b'two'); both.write(b'two'); printed.flush()
+for file in (text, binary, both): file.close()
+print([open(f'/tmp/{name}').read() for name in ('text', 'binary', 'both')])
+";
+    assert_eq!(
+        run(&mut parent, more).await,
+        "printed['one\\ntwo', 'onetwo', 'onetwo']\n"
+    );
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_written_before_a_fork_says_so_when_its_program_closes_it() {
+    let limits = ResourceLimits::default().with_max_file_bytes(1000);
+    let sandbox = sandbox_with_limits(None, limits);
+    let mut session = sandbox.session().await.expect("started");
+    let open = "file = open('/tmp/full', 'wb', buffering=1 << 20); file.write(bytes(3000))";
+    run(&mut session, open).await;
+    session.fork().await.expect("forked");
+    let close = "
+import errno
+try: file.close()
+except OSError as error: print(errno.errorcode[error.errno] in ('EIO', 'ENOSPC'))
+";
+    assert_eq!(run(&mut session, close).await, "True\n");
 }
 
 #[tokio::test]
@@ -466,6 +521,40 @@ print(os.stat('/tmp/kept').st_nlink, open('/tmp/kept').read())
     assert_eq!(
         run(&mut session, check).await,
         "b'shared' 4 20971520\n1 text\n"
+    );
+}
+
+#[tokio::test]
+async fn a_hard_link_to_a_file_of_the_embedder_stays_one_in_a_restored_session() {
+    let given = |files: &[&'static str]| {
+        let with = |all: Files, path: &&'static str| all.with_file(*path, "of the embedder");
+        let files = files.iter().fold(Files::new(), with);
+        let sandbox = eryx::Sandbox::embedded().with_files(files).build();
+        sandbox.expect("valid settings")
+    };
+    let (both, none) = (given(&["/data/in", "/data/other"]), given(&[]));
+    let mut session = both.session().await.expect("started");
+    let program = "import os; os.link('/data/in', 'first'); os.link('/data/in', '/tmp/second')";
+    expect_stdout(session.execute(program).await);
+    let unchanged = session.snapshot().await.expect("taken");
+    let mut restored = both.restore(&unchanged).await.expect("restored");
+    let check = "
+with open('first', 'r+') as file: file.write('IN')
+print(open('/data/in').read(5), open('/tmp/second').read(5), os.stat('/data/in').st_nlink)
+";
+    assert_eq!(run(&mut restored, check).await, "IN th IN th 3\n");
+    // Once it is changed, the snapshot has it.
+    let changed = restored.snapshot().await.expect("taken");
+    for sandbox in [&both, &none] {
+        let mut again = sandbox.restore(&changed).await.expect("restored");
+        assert_eq!(run(&mut again, check).await, "IN th IN th 3\n");
+    }
+    let error = none.restore(&unchanged).await.expect_err("refused");
+    assert!(
+        error.to_string().contains(
+            "\"home/user/first\": it is another name of the file \"data/in\", which the sandbox"
+        ),
+        "{error}"
     );
 }
 

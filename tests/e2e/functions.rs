@@ -160,11 +160,28 @@ async fn no_module_of_the_standard_library_is_the_module_of_functions() {
         let wanted = format!("functions_module={name:?}: the standard library");
         assert!(error.is_some_and(|error| error.contains(&wanted)), "{name}");
     }
-    let program = "import api; print(api.echo(1))";
-    assert_eq!(
-        run(with_echo().with_functions_module("api"), program).await,
-        "[1]\n"
-    );
+    for name in ["api", "app"] {
+        let program = format!("import {name}; print({name}.echo(1))");
+        let builder = with_echo().with_functions_module(name);
+        assert_eq!(run(builder, &program).await, "[1]\n");
+    }
+}
+
+/// Regression: the functions could not be reached, as `import` found the module of the image.
+#[tokio::test]
+async fn no_imported_module_of_the_image_is_the_module_of_functions() {
+    let listed = Sandbox::embedded().build().expect("valid");
+    let program = "import sys; print(*{n.partition('.')[0] for n in sys.modules})";
+    let names = expect_stdout(listed.execute(program).await);
+    assert!(names.contains("eryx_guest"), "{names}");
+    for name in names.split_whitespace() {
+        let functions = with_echo().with_functions_module(name).build();
+        let error = functions.err().map(|error| error.to_string());
+        assert!(
+            error.is_some_and(|error| error.starts_with("functions_module=")),
+            "{name}"
+        );
+    }
 }
 
 #[tokio::test]

@@ -78,6 +78,26 @@ except OSError as error:
 }
 
 #[tokio::test]
+async fn buffers_of_a_session_are_written_when_it_is_copied_and_not_when_it_ends() {
+    let machine = tempfile::tempdir().expect("a folder");
+    let growth = MountAccess::ReadWrite { max_growth: 50_000 };
+    let sandbox = sandbox(Files::new().with_mount("/work", machine.path(), growth));
+    let program = "file = open('/work/out.txt', 'w'); file.write('text')";
+    let content = || fs::read_to_string(machine.path().join("out.txt")).expect("created");
+    // The end of an execution is that of a process.
+    expect_stdout(sandbox.execute(program).await);
+    assert_eq!(content(), "text");
+    let mut session = sandbox.session().await.expect("started");
+    expect_stdout(session.execute(program).await);
+    drop(session);
+    assert_eq!(content(), "");
+    let mut session = sandbox.session().await.expect("started");
+    expect_stdout(session.execute(program).await);
+    drop(session.fork().await.expect("forked"));
+    assert_eq!(content(), "text");
+}
+
+#[tokio::test]
 async fn links_that_another_process_puts_into_a_mount_while_it_is_used_lead_nowhere() {
     let machine = tempfile::tempdir().expect("a folder");
     let root = machine.path().join("root");

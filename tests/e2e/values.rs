@@ -147,8 +147,13 @@ async fn a_program_that_fails_has_no_value_and_the_next_one_of_the_session_is_no
     let names = "[name for name in dir() if not name.startswith('__')]";
     let names = session.execute(with_value(names)).await.expect("it runs");
     assert_eq!(value_of(&names), Ok(json!([])));
-    let exit = session.execute(with_value("raise SystemExit(0)")).await;
-    assert!(value_of(&exit.expect("a regular exit")).is_err());
+    for exit in ["raise SystemExit(0)", "quit()", "import os; os._exit(0)"] {
+        let result = session.execute(with_value(exit)).await;
+        assert_eq!(
+            value_of(&result.expect("a regular exit")),
+            Err("the program exited before its end".to_owned())
+        );
+    }
 }
 
 #[tokio::test]

@@ -46,6 +46,35 @@ fn the_last_script_of_a_session_ends_as_a_process_does() {
 }
 
 #[test]
+fn what_a_script_leaves_in_buffers_is_saved_as_at_the_end_of_a_process() {
+    let folder = tempfile::tempdir().expect("created");
+    let path = |name: &str| folder.path().join(name);
+    let text = |name: &str| path(name).to_str().expect("text").to_owned();
+    fs::create_dir(path("mounted")).expect("created");
+    let mount = format!("{}:/mounted:rw", text("mounted"));
+    let (out, snapshot) = (text("out"), text("snapshot"));
+    let options = ["--save", &snapshot, "--out", &out, "--mount", &mount];
+    for (end, status) in [("", 0), ("import sys; sys.exit(3)", 3), ("1 / 0", 1)] {
+        let script = format!(
+            "kept = open('kept.txt', 'w'); kept.write('kept')\n\
+             other = open('/mounted/other.txt', 'wb'); other.write(b'other')\n{end}"
+        );
+        check(&run(&options, &script), status, "", "");
+        let written = fs::read_to_string(path("out/home/user/kept.txt"));
+        assert_eq!(written.expect("saved"), "kept", "{end}");
+        let written = fs::read_to_string(path("mounted/other.txt"));
+        assert_eq!(written.expect("written"), "other", "{end}");
+        let resumed = run(
+            &["--resume", &snapshot, "--mount", &mount],
+            "print(open('kept.txt').read())\nkept.close(); other.close()",
+        );
+        check(&resumed, 0, "kept\n", "");
+        fs::remove_dir_all(path("out")).expect("removed");
+        fs::remove_file(path("mounted/other.txt")).expect("removed");
+    }
+}
+
+#[test]
 fn a_snapshot_is_restored_with_other_threads_cache_and_working_directory() {
     let folder = tempfile::tempdir().expect("created");
     let path = folder.path().join("snapshot");

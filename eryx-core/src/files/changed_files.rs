@@ -55,6 +55,11 @@ impl ChangedFiles {
         Self(Some((start, end)))
     }
 
+    /// Returns what is different at a later `end`.
+    pub(crate) fn until(&self, end: Snapshot) -> Self {
+        Self(self.0.as_ref().map(|(start, _)| (start.clone(), end)))
+    }
+
     /// Returns what was created, modified and removed, in the order of paths, directories before
     /// what they contain. What a removed directory contained is not listed.
     pub fn iter(&self) -> impl Iterator<Item = Change> + '_ {

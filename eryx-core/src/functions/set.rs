@@ -149,6 +149,16 @@ const KEYWORDS: [&str; 35] = [
     "with", "yield",
 ];
 
+/// The imported modules of the guest image that programs see beside the standard library, sorted.
+const IMAGE_MODULES: [&str; 6] = [
+    "componentize_py_runtime",
+    "componentize_py_types",
+    "eryx_guest",
+    "eryx_native",
+    "eryx_net",
+    "wit_world",
+];
+
 /// Names that the module `tools` has itself.
 const RESERVED: [&str; 2] = ["Error", "LimitError"];
 
@@ -167,6 +177,8 @@ fn check_module(name: &str) -> Result<(), ConfigError> {
         "it is a keyword of Python; choose another name"
     } else if STANDARD_LIBRARY.binary_search(&name).is_ok() {
         "the standard library has a module of that name; choose another"
+    } else if IMAGE_MODULES.contains(&name) {
+        "Eryx has a module of that name in its sandboxes; choose another"
     } else {
         return Ok(());
     };
@@ -271,7 +283,7 @@ mod tests {
 
     #[test]
     fn the_module_has_a_name_that_programs_can_import_and_that_is_not_taken() {
-        for name in ["tools", "api_2", "Host"] {
+        for name in ["tools", "api_2", "Host", "app"] {
             let functions = Functions::default().with_module_name(name);
             assert_eq!(
                 (functions.validate(), functions.module_name()),
@@ -286,6 +298,7 @@ mod tests {
             ("import", "keyword"),
             ("json", "standard library"),
             ("zlib", "standard library"),
+            ("eryx_guest", "Eryx has a module"),
         ] {
             let error = error(Functions::default().with_module_name(name));
             assert!(

@@ -130,7 +130,8 @@ fn write_parents(
 }
 
 /// Returns the path of each file that has several names, if the session started with the file, and
-/// that path is one of them. It needs no entry unless the content has changed.
+/// the path is one of them and has no entry: the content is that of the start. Otherwise the first
+/// name with an entry has the content, so that a sandbox without the file can restore the session.
 async fn names_at_start(
     files: &mut FileSystem,
     root: Descriptor,
@@ -143,7 +144,10 @@ async fn names_at_start(
     for Change { path, kind } in start.changes_since(&nothing) {
         yield_if_over(time_slice).await;
         let identity = start.identity(&path);
-        if !matches!(kind, ChangeKind::Created(Entry::File(_))) || now.identity(&path) != identity {
+        if !matches!(kind, ChangeKind::Created(Entry::File(_)))
+            || now.identity(&path) != identity
+            || now.change_since(start, &path).is_some()
+        {
             continue;
         }
         let relative = path.trim_start_matches('/');
@@ -244,7 +248,15 @@ pub(crate) async fn read(
                 let first = text(reader, time_slice).await?;
                 check_path(&first)?;
                 let free = make_room(files, entry, None, time_slice).await;
-                free.and_then(|_| link(files, walk.root, &first, entry))
+                let linked = free.and_then(|_| link(files, walk.root, &first, entry));
+                linked.map_err(|error| SnapshotError::Files {
+                    path: path.clone(),
+                    reason: format!(
+                        "it is another name of the file {first:?}, which the sandbox that restores \
+                         the session has to have too: {error}"
+                    ),
+                })?;
+                Ok(())
             }
             REMOVED => make_room(files, entry, None, time_slice).await.map(|_| ()),
             _ => return Err(SnapshotError::Damaged("it has a file of an unknown type")),

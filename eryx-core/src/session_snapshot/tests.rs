@@ -271,7 +271,13 @@ fn a_further_name_of_what_has_none_is_refused() {
         match read {
             // A symbolic link has further names, too.
             Ok(_) => assert_eq!((first, files.used_files()), ("link", 2)),
-            Err(error) => assert!(error.to_string().contains(why), "{first}: {error}"),
+            Err(error) => {
+                assert!(error.to_string().contains(why), "{first}: {error}");
+                let names_it = error
+                    .to_string()
+                    .contains(&format!("name of the file {first:?}"));
+                assert_eq!(names_it, !why.contains("no file"), "{first}: {error}");
+            }
         }
     }
 }
@@ -438,6 +444,12 @@ fn changed_files_are_restored_also_where_their_directory_is_not_given() {
         assert_eq!(files.write(file, 0, b"changed"), Ok(7));
         files.close(file).expect("closed");
     }
+    // A name before and one after that of the start.
+    for name in ["data/a-name", "tmp/name"] {
+        files
+            .link_at(root, false, "data/given", root, name)
+            .expect("linked");
+    }
     let time = NewTime::At(Timestamp::from_seconds(77));
     for path in ["data", "data/b"] {
         files
@@ -457,6 +469,11 @@ fn changed_files_are_restored_also_where_their_directory_is_not_given() {
         let stat = |path| read.stat_at(root, false, path);
         for path in ["data/b/changed", "data/given", "data/new"] {
             assert_eq!(stat(path).expect(path).size, 7, "{path}");
+        }
+        let given = stat("data/given");
+        assert_eq!(given.expect("a file").links, 3);
+        for path in ["data/a-name", "tmp/name"] {
+            assert_eq!(stat(path), given, "{path}");
         }
         for path in ["data", "data/b"] {
             assert_eq!(stat(path).expect(path).modified.seconds(), 77, "{path}");

@@ -89,6 +89,9 @@ def before_fork(open_count: int) -> bool:
         # still locked.
         run_child_callbacks()
     _run(reversed(_before))
+    if open_count or has_callbacks:
+        # The copy cannot write to the files that this session has opened.
+        open_files.write_buffers()
     _open_files.clear()
     # Duplicates of the standard streams are no files of the host.
     if open_count or has_callbacks or _eryx_native.has_duplicates():

@@ -4,6 +4,7 @@ import _io
 import errno
 import gc
 import posix
+import stat
 import sys
 from types import ModuleType
 from typing import Any
@@ -11,6 +12,14 @@ from typing import Any
 import _eryx_native
 
 from eryx_net.descriptors import FIRST, ROOT
+
+# Programs may replace them.
+_fstat = posix.fstat
+_is_regular = stat.S_ISREG
+
+# The classes of what `open` returns for writing, without subclasses.
+_TEXT = _io.TextIOWrapper
+_BUFFERS = (_io.BufferedWriter, _io.BufferedRandom)
 
 
 def in_closing_order() -> list[Any]:
@@ -58,6 +67,31 @@ def _is_of_file_system(file: Any) -> bool:
     for name in ("buffer", "raw"):
         file = getattr(file, name, file)
     return issubclass(type(file), _io.FileIO) and file.fileno() < FIRST
+
+
+def write_buffers() -> None:
+    """Writes what the objects of `open` have in buffers to their files, which stay open.
+
+    Leaves out classes of the program, and everything but regular files: no code of the program
+    runs, and nothing is printed or sent. Never raises.
+    """
+    files = [each for each in gc.get_objects() if type(each) is _TEXT or type(each) in _BUFFERS]
+    for file in files:
+        _write_buffer(file)
+
+
+def _write_buffer(file: Any) -> None:
+    try:
+        buffer = file.buffer if type(file) is _TEXT else file
+        if type(buffer) not in _BUFFERS or type(buffer.raw) is not _io.FileIO:
+            return
+        descriptor = buffer.raw.fileno()
+        if descriptor < FIRST and _is_regular(_fstat(descriptor).st_mode):
+            file.flush()
+    except Exception:
+        # Closed or detached, or it cannot be written: it keeps what it has, and says so when the
+        # program closes it.
+        return
 
 
 def close_listings() -> None:

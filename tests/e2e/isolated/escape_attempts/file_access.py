@@ -15,7 +15,7 @@ PATHS = (
     "/dev/fd/0",
     "/dev/../etc/passwd",
     "/python/os.py",
-    "/0/app.py",
+    "/0/_eryx_app.py",
     "//etc//passwd",
     "/etc/passwd\0x",
 )

@@ -1,6 +1,7 @@
 """The program that componentize-py builds the guest image from.
 
-It runs once, while the image is built. Every sandbox starts from its final state.
+It runs once, while the image is built. Every sandbox starts from its final state, in which this is
+an imported module: its name must be none that a module of a program may have.
 """
 
 # The shims must be installed before any module imports `socket`, and `wit_world` imports asyncio.
