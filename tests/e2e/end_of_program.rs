@@ -1,10 +1,8 @@
 //! What happens when a program ends: `atexit` handlers, open files, hooks of exceptions.
 
-use std::time::Duration;
+use eryx::{Error, Limit};
 
-use eryx::{Error, Limit, ResourceLimits};
-
-use crate::support::{expect_exception, expect_stdout, sandbox, sandbox_with_limits};
+use crate::support::{expect_exception, expect_stdout, sandbox, sandbox_with_limits, timeout_of};
 
 #[tokio::test]
 async fn handlers_run_in_reverse_order_after_the_program_and_their_output_arrives() {
@@ -107,7 +105,7 @@ atexit.register(lambda: 1 / 0)
 
 #[tokio::test]
 async fn an_endless_handler_ends_by_the_time_limit_of_its_execution() {
-    let limits = ResourceLimits::default().with_execution_timeout(Duration::from_secs(3));
+    let limits = timeout_of(3);
     let program = "
 import atexit
 def endless():

@@ -11,7 +11,7 @@ use eryx_testkit::{Answer, Behaviour, Peer, Script};
 use serde_json::json;
 
 use crate::policy::{addresses, echo, names, run};
-use crate::support::{loopback, program, sandbox, sandbox_with_limits};
+use crate::support::{loopback, program, sandbox, timeout_of};
 
 /// Regression: the number of recorded events was unbounded.
 #[tokio::test(flavor = "multi_thread")]
@@ -157,9 +157,6 @@ print(outcome(socket.socket().connect, ('10.0.0.1', 443)))
 #[tokio::test(flavor = "multi_thread")]
 async fn every_outcome_of_a_program_includes_the_report() {
     let peer = Peer::plain(Behaviour::Silent).await.expect("started");
-    let limits = ResourceLimits::default()
-        .with_max_memory(64 << 20)
-        .with_max_output(100_000);
     let ends = [
         ("the end", "pass"),
         ("an exception", "1 / 0"),
@@ -174,30 +171,30 @@ async fn every_outcome_of_a_program_includes_the_report() {
             "the stack",
             "import sys\nsys.setrecursionlimit(10**9)\nf = lambda: f()\nf()",
         ),
-        ("cancel", "s.recv(1)"),
+        ("cancel", "print('sent', flush=True)\ns.recv(1)"),
     ];
     for (end, text) in ends {
-        let cancel = CancelHandle::new();
-        let later = {
-            let cancel = cancel.clone();
-            async move {
-                if end == "cancel" {
-                    tokio::time::sleep(Duration::from_millis(1000)).await;
-                    cancel.cancel();
-                }
-            }
+        // A busy machine has the time to connect and to send.
+        let limits = if end.starts_with("time") {
+            timeout_of(3)
+        } else {
+            ResourceLimits::default()
         };
+        let limits = limits.with_max_memory(64 << 20).with_max_output(100_000);
+        let cancel = CancelHandle::new();
+        let mut builder = Sandbox::embedded()
+            .with_network(loopback())
+            .with_resource_limits(limits);
+        if end == "cancel" {
+            let cancel = cancel.clone();
+            builder = builder.on_stdout(move |_| cancel.cancel());
+        }
         let text = format!(
             "import os, socket\ns = socket.create_connection(('127.0.0.1', {}))\ns.send(b'stolen')\n{text}",
             peer.port()
         );
-        let mut limits = limits.clone();
-        if end.starts_with("time") {
-            // A busy machine has the time to connect and to send.
-            limits = limits.with_execution_timeout(Duration::from_secs(3));
-        }
-        let sandbox = sandbox_with_limits(Some(loopback()), limits);
-        let (ended, ()) = tokio::join!(sandbox.execute_cancellable(text, &cancel), later);
+        let sandbox = builder.build().expect("valid settings");
+        let ended = sandbox.execute_cancellable(text, &cancel).await;
         let (network, execution, peak) = match &ended {
             Ok(result) => (&result.network, result.execution, result.peak_memory),
             Err(error) => {

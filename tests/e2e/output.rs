@@ -136,13 +136,13 @@ async fn every_error_of_a_program_contains_its_output() {
             ("import os; os.abort()", None),
             ("print('y' * 20_000)", Some("output")),
         ] {
-            let mut limits = ResourceLimits::default()
-                .with_max_memory(96 << 20)
-                .with_max_output(20_000);
-            if expected == Some("time") {
+            let limits = if expected == Some("time") {
                 // A busy machine has the time to run the first line.
-                limits = limits.with_execution_timeout(Duration::from_secs(5));
-            }
+                timeout_of(5)
+            } else {
+                ResourceLimits::default()
+            };
+            let limits = limits.with_max_memory(96 << 20).with_max_output(20_000);
             let program = format!("{print}\nif True:\n {end}");
             let (stdout, stderr) = (stdout.to_owned(), stderr.to_owned());
             running.spawn(async move {
