@@ -55,6 +55,7 @@ impl SocketLimits {
     }
 
     /// Reserves up to `wanted` bytes. Returns `None` if the quota is exhausted.
+    #[inline]
     pub(crate) fn poll_reserve(
         &mut self,
         cx: &mut Context<'_>,

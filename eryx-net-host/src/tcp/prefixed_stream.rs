@@ -63,19 +63,16 @@ impl PrefixedStream {
         let mut buffer = Vec::with_capacity(capacity);
         let count = ready!(self.transport.poll_receive(cx, &mut buffer))?;
         self.read_size.adapt(count, capacity);
-        if count == capacity {
+        if count == capacity && capacity < max {
             self.receive_rest(&mut buffer, max);
         }
         Poll::Ready(Ok(buffer))
     }
 
     /// Receives what else has arrived after a full `buffer`, which grows to at most `max` bytes.
+    #[cold]
     fn receive_rest(&mut self, buffer: &mut Vec<u8>, max: usize) {
-        let rest = max - buffer.len();
-        if rest == 0 {
-            return;
-        }
-        let available = self.transport.available().min(rest);
+        let available = self.transport.available().min(max - buffer.len());
         if available == 0 {
             return;
         }
