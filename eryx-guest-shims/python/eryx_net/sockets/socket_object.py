@@ -8,17 +8,15 @@ import os
 import struct
 import sys
 import warnings
-from functools import lru_cache
 from typing import Any
 
 from .. import descriptors
-from ..addresses import CACHE_SIZE, LOOPBACK, UNSPECIFIED
+from ..addresses import LOOPBACK
 from ..buffers import is_plain_bytes, to_bytes, writable_view
 from ..descriptors import find
-from ..destination import Destination, parse
-from ..dns.hostname import encode
+from ..destination import Destination
 from ..dns.name_functions import address_infos
-from ..errors import gai_error, gaierror, herror, os_error
+from ..errors import gaierror, herror, os_error
 from ..host import LARGEST_READ, LARGEST_WRITE
 from ..loopback.datagram_queue import Datagram
 from ..socket_constants import (
@@ -26,8 +24,6 @@ from ..socket_constants import (
     AF_INET6,
     AF_UNIX,
     AI_NUMERICHOST,
-    EAI_ADDRFAMILY,
-    EAI_NONAME,
     IPPROTO_IPV6,
     IPPROTO_TCP,
     IPPROTO_UDP,
@@ -60,27 +56,9 @@ from ..socket_constants import (
 )
 from ..timeouts import Deadline, getdefaulttimeout, nanoseconds, seconds
 from . import options
+from .socket_address import SockAddr, check_path, format_address, parse_address, type_name
 from .stream_socket import StreamSocket, check_supported
 from .udp_socket import UdpSocket, check_protocol
-
-SockAddr = Any
-
-
-@lru_cache(maxsize=CACHE_SIZE)
-def _destination(host: str | bytes | bytearray, family: int) -> Destination:
-    """Returns the destination of a socket of a family. Raises CPython's exceptions."""
-    name = encode(host)
-    if not name:
-        name = UNSPECIFIED[AF_INET if family == AF_INET else AF_INET6]
-    elif name == "<broadcast>" and family == AF_INET:
-        name = "255.255.255.255"
-    destination = parse(name)
-    # CPython resolves the host before it calls the system.
-    if not destination.is_valid:
-        raise gai_error(EAI_NONAME)
-    if destination.family not in (None, family):
-        raise gai_error(EAI_ADDRFAMILY)
-    return destination
 
 
 class socket:  # noqa: N801 - CPython's name
@@ -260,58 +238,13 @@ class socket:  # noqa: N801 - CPython's name
 
     # Addresses.
 
-    def _parse_address(self, address: Any, caller: str) -> tuple[Destination, int]:
-        """Parses the argument of `connect`, `bind` and `sendto`. Raises CPython's exceptions."""
-        if address.__class__ is tuple and len(address) == 2:
-            # The common case.
-            host, port = address
-            if host.__class__ is str and port.__class__ is int and 0 <= port <= 0xFFFF:
-                return _destination(host, int(self._family)), port
-        version = "AF_INET" if self._family == AF_INET else "AF_INET6"
-        if not isinstance(address, tuple):
-            raise TypeError(
-                f"{caller}(): {version} address must be tuple, not {_type_name(address)}"
-            )
-        longest = 2 if self._family == AF_INET else 4
-        if not 2 <= len(address) <= longest:
-            form = (
-                "a pair (host, port)"
-                if longest == 2
-                else "a tuple (host, port[, flowinfo[, scopeid]])"
-            )
-            raise TypeError(f"{version} address must be {form}")
-        host, port = address[:2]
-        if not isinstance(port, int):
-            raise TypeError(f"'{_type_name(port)}' object cannot be interpreted as an integer")
-        if not 0 <= port <= 0xFFFF:
-            raise OverflowError(f"{caller}(): port must be 0-65535.")
-        if len(address) > 2 and not 0 <= address[2] <= 0xFFFFF:
-            raise OverflowError(f"{caller}(): flowinfo must be 0-1048575.")
-        if len(address) > 3 and address[3]:
-            raise os_error(
-                "ENODEV", "there are no network interfaces, so no scope ids, in a sandbox"
-            )
-        return _destination.__wrapped__(host, self._family), int(port)
-
-    def _format_address(self, endpoint: tuple[str, int] | None) -> SockAddr:
-        if self._family == AF_UNIX:
-            return ""
-        if endpoint is None:
-            endpoint = (UNSPECIFIED[AF_INET if self._family == AF_INET else AF_INET6], 0)
-        address, port = endpoint
-        if ":" in address:
-            return address, port, 0, 0
-        if self._family == AF_INET6:
-            return "::ffff:" + address, port, 0, 0
-        return address, port
-
     def getsockname(self) -> SockAddr:
         """Returns the local address."""
-        return self._format_address(self._description().local_address())
+        return format_address(self._description().local_address(), self._family)
 
     def getpeername(self) -> SockAddr:
         """Returns the peer's address. Raises OSError(ENOTCONN)."""
-        return self._format_address(self._description().peer_address())
+        return format_address(self._description().peer_address(), self._family)
 
     # Connecting and listening.
 
@@ -321,10 +254,10 @@ class socket:  # noqa: N801 - CPython's name
         Raises PermissionError, with the reason, if the policy denies the destination.
         """
         if self._family == AF_UNIX:
-            _check_path(address)
+            check_path(address)
             self._description()
             raise os_error("ENOENT", "No such file or directory")
-        destination, port = self._parse_address(address, "connect")
+        destination, port = parse_address(address, self._family, "connect")
         sys.audit("socket.connect", self, address)
         self._description().connect(destination, port, self._nanoseconds)
 
@@ -347,10 +280,10 @@ class socket:  # noqa: N801 - CPython's name
     def bind(self, address: SockAddr, /) -> None:
         """Binds to the address of a listener inside the sandbox, or to port 0 before a connect."""
         if self._family == AF_UNIX:
-            _check_path(address)
+            check_path(address)
             self._description()
             raise os_error("EINVAL")
-        destination, port = self._parse_address(address, "bind")
+        destination, port = parse_address(address, self._family, "bind")
         sys.audit("socket.bind", self, address)
         description = self._description()
         name = destination.host
@@ -365,7 +298,7 @@ class socket:  # noqa: N801 - CPython's name
     def listen(self, backlog: int = SOMAXCONN, /) -> None:
         """Listens for connections of this program."""
         if not isinstance(backlog, int):
-            raise TypeError(f"'{_type_name(backlog)}' object cannot be interpreted as an integer")
+            raise TypeError(f"'{type_name(backlog)}' object cannot be interpreted as an integer")
         if not -(1 << 31) <= backlog < 1 << 31:
             raise OverflowError("Python int too large to convert to C int")
         self._stream().listen(int(backlog))
@@ -373,7 +306,7 @@ class socket:  # noqa: N801 - CPython's name
     def _accept(self) -> tuple[int, SockAddr]:
         """Returns the descriptor and the peer of the next connection."""
         accepted = self._stream().accept(self._nanoseconds)
-        return descriptors.allocate(accepted), self._format_address(accepted.peer_address())
+        return descriptors.allocate(accepted), format_address(accepted.peer_address(), self._family)
 
     def shutdown(self, how: int, /) -> None:
         """Shuts down receiving (SHUT_RD), sending (SHUT_WR) or both (SHUT_RDWR)."""
@@ -458,7 +391,7 @@ class socket:  # noqa: N801 - CPython's name
             return self._receive(size, flags), 0, None
         datagram = self._datagram(description, size, flags)
         truncated = MSG_TRUNC if datagram.size > len(datagram.data) else 0
-        return datagram.data, truncated, self._format_address(datagram.source)
+        return datagram.data, truncated, format_address(datagram.source, self._family)
 
     def recv(self, bufsize: int, flags: int = 0, /) -> bytes:
         """Receives up to `bufsize` bytes, at most 1 MiB; none at the end of the stream."""
@@ -579,13 +512,13 @@ class socket:  # noqa: N801 - CPython's name
         flags = operator.index(rest[0]) if len(rest) == 2 else 0
         if self._type != SOCK_DGRAM:
             if self._family == AF_UNIX:
-                _check_path(rest[-1])
+                check_path(rest[-1])
                 self._description()
                 raise os_error("EISCONN")
-            self._parse_address(rest[-1], "sendto")
+            parse_address(rest[-1], self._family, "sendto")
             sys.audit("socket.sendto", self, rest[-1])
             return socket.send(self, data, flags)
-        destination, port = self._parse_address(rest[-1], "sendto")
+        destination, port = parse_address(rest[-1], self._family, "sendto")
         sys.audit("socket.sendto", self, rest[-1])
         return self._send_to(data, flags, destination, port)
 
@@ -606,7 +539,7 @@ class socket:  # noqa: N801 - CPython's name
         for buffer in buffers:
             gathered += to_bytes(buffer, LARGEST_WRITE - len(gathered))
         flags = operator.index(flags)
-        parsed = self._parse_address(address, "sendmsg") if address is not None else None
+        parsed = parse_address(address, self._family, "sendmsg") if address is not None else None
         _reject_ancillary_data(ancdata)
         sys.audit("socket.sendmsg", self, address)
         if parsed is not None and isinstance(self._description(), UdpSocket):
@@ -646,7 +579,7 @@ class socket:  # noqa: N801 - CPython's name
         level, option = _index(level), _index(option)
         if optlen is not None:
             if value is not None:
-                raise TypeError(f"setsockopt() argument 3 must be None, not {_type_name(value)}")
+                raise TypeError(f"setsockopt() argument 3 must be None, not {type_name(value)}")
             value = bytes(min(optlen, 64))
         elif not isinstance(value, int):
             value = to_bytes(value)
@@ -706,12 +639,6 @@ _STREAM_HINTS = MSG_MORE | MSG_DONTROUTE | MSG_EOR | MSG_CONFIRM
 _DATAGRAM_HINTS = MSG_DONTROUTE | MSG_CONFIRM
 
 
-def _check_path(address: Any) -> None:
-    """Raises TypeError for an address that a Unix socket cannot have."""
-    if not isinstance(address, str):
-        to_bytes(address)
-
-
 def _bytes(description: StreamSocket | UdpSocket, option: int) -> bytes:
     value = description.options.get(SOL_SOCKET, option)
     assert isinstance(value, bytes)  # a structure
@@ -750,7 +677,3 @@ def _reject_ancillary_data(items: Any) -> None:
 def _check_ancillary_size(size: int, name: str) -> None:
     if operator.index(size) < 0:
         raise ValueError(f"invalid ancillary data buffer length in {name}")
-
-
-def _type_name(value: object) -> str:
-    return type(value).__name__
