@@ -141,7 +141,7 @@ impl NetworkContext {
     /// Returns the connector for TLS handshakes of this network.
     ///
     /// Its session cache belongs to this network, unless the embedder shares caches: a resumed
-    /// session tells a server, or another sandbox, that the network was there before.
+    /// session reveals to a server, or to another sandbox, that the network was there before.
     pub(crate) fn connector(&self) -> &Connector {
         self.connector
             .get_or_init(|| self.scoped(self.config.connector()))

@@ -32,7 +32,7 @@ struct Budget {
     max: u64,
     used: AtomicU64,
     peak: AtomicU64,
-    refused: AtomicBool,
+    denied_charge: AtomicBool,
 }
 
 impl HostMemory {
@@ -47,7 +47,7 @@ impl HostMemory {
                 max,
                 used: AtomicU64::new(0),
                 peak: AtomicU64::new(0),
-                refused: AtomicBool::new(false),
+                denied_charge: AtomicBool::new(false),
             }),
         }
     }
@@ -85,15 +85,15 @@ impl HostMemory {
 
     /// Returns whether a charge has failed since the last [`begin`](Self::begin).
     #[must_use]
-    pub fn refused(&self) -> bool {
-        self.budget.refused.load(Ordering::Relaxed)
+    pub fn denied_charge(&self) -> bool {
+        self.budget.denied_charge.load(Ordering::Relaxed)
     }
 
     /// Begins an execution: resets the peak to the bytes in use now, and
-    /// [`refused`](Self::refused).
+    /// [`denied_charge`](Self::denied_charge).
     pub fn begin(&self) {
         self.budget.peak.store(self.used(), Ordering::Relaxed);
-        self.budget.refused.store(false, Ordering::Relaxed);
+        self.budget.denied_charge.store(false, Ordering::Relaxed);
     }
 
     fn reserve(&self, bytes: u64) -> Result<(), HostMemoryFull> {
@@ -104,7 +104,7 @@ impl HostMemory {
                 used.checked_add(bytes).filter(|used| *used <= budget.max)
             });
         let Ok(before) = reserved else {
-            budget.refused.store(true, Ordering::Relaxed);
+            budget.denied_charge.store(true, Ordering::Relaxed);
             return Err(HostMemoryFull { max: budget.max });
         };
         budget.peak.fetch_max(before + bytes, Ordering::Relaxed);
@@ -197,13 +197,13 @@ mod tests {
         let memory = HostMemory::new(100);
         let first = memory.charge(60).expect("fits");
         assert_eq!(memory.charge(41).expect_err("full").max, 100);
-        assert!(memory.refused());
+        assert!(memory.denied_charge());
         let second = memory.charge(40).expect("fits exactly");
         assert_eq!((memory.used(), memory.peak()), (100, 100));
         drop(first);
         assert_eq!((memory.used(), memory.peak()), (40, 100));
         memory.begin();
-        assert_eq!((memory.peak(), memory.refused()), (40, false));
+        assert_eq!((memory.peak(), memory.denied_charge()), (40, false));
         drop(second);
         assert_eq!(memory.used(), 0);
     }

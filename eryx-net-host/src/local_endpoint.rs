@@ -4,7 +4,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// Returns the local endpoint of a socket with its address hidden unless it is loopback: any other
-/// would tell the guest program the machine's address on its networks.
+/// would reveal the machine's address on its networks to the guest program.
 pub(crate) fn masked_local_endpoint(local: SocketAddr) -> SocketAddr {
     let address = match local.ip().to_canonical() {
         loopback if loopback.is_loopback() => loopback,

@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::audit::entry::AuditEntry;
 use crate::context::NetworkContext;
 use crate::error::NetError;
+use crate::limits::byte_quota::QuotaError;
 use crate::limits::rate_limiter::RateLimitWait;
 use crate::limits::traffic::{Grant, TrafficLimiter};
 use crate::poll::operation_timeout::OperationTimeout;
@@ -83,7 +84,7 @@ impl SocketLimits {
     /// Records that the quota is exhausted and returns the error for it.
     pub(crate) fn quota_error(&self, direction: Direction, entry: Option<&AuditEntry>) -> NetError {
         // A limiter without a quota grants every reservation.
-        let Some((limit, error)) = self.limiter(direction).quota_error() else {
+        let Some(QuotaError { limit, error }) = self.limiter(direction).quota_error() else {
             return NetError::Other("a limit was reached that is not set".into());
         };
         if let Some(entry) = entry {

@@ -35,7 +35,7 @@ fn names_limit<T: std::fmt::Debug>(outcome: Result<T, NetError>, limit: NetLimit
     }
 }
 
-fn reached(recorder: &Recorder, limit: NetLimit) -> usize {
+fn count_reached(recorder: &Recorder, limit: NetLimit) -> usize {
     recorder
         .events()
         .iter()
@@ -45,7 +45,7 @@ fn reached(recorder: &Recorder, limit: NetLimit) -> usize {
         .count()
 }
 
-fn throttled(recorder: &Recorder, limit: NetLimit) -> usize {
+fn count_throttled(recorder: &Recorder, limit: NetLimit) -> usize {
     recorder
         .events()
         .iter()
@@ -76,7 +76,7 @@ async fn no_byte_is_sent_beyond_the_quota() {
     );
     assert_eq!(within_timeout(connection.write(b"", None)).await, Ok(0));
     assert_eq!(network.report().sent, 10);
-    assert_eq!(reached(&recorder, NetLimit::MaxSentBytes), 1);
+    assert_eq!(count_reached(&recorder, NetLimit::MaxSentBytes), 1);
     drop(connection);
     let mut arrived = Vec::new();
     stream.read_to_end(&mut arrived).await.expect("reads");
@@ -142,7 +142,7 @@ async fn a_stream_within_the_receive_quota_ends_and_a_longer_one_fails() {
             );
         }
         assert_eq!(network.report().received, 10);
-        assert_eq!(reached(&recorder, NetLimit::MaxReceivedBytes), 1);
+        assert_eq!(count_reached(&recorder, NetLimit::MaxReceivedBytes), 1);
     }
 }
 
@@ -198,7 +198,7 @@ async fn a_write_waits_for_the_rate_limit_within_its_timeout() {
     assert!(arrived == all);
     assert!(elapsed >= Duration::from_millis(490), "{elapsed:?}");
     assert_eq!(network.report().sent, 30_000);
-    assert_eq!(throttled(&recorder, NetLimit::SentBytesPerSecond), 1);
+    assert_eq!(count_throttled(&recorder, NetLimit::SentBytesPerSecond), 1);
 
     // Now the rate limit permits no byte immediately.
     assert_eq!(connection.write(&all, NOW).await, Err(NetError::WouldBlock));
@@ -321,8 +321,8 @@ async fn connects_are_rate_limited_within_their_deadline() {
     }
     // Four connect immediately, one after a quarter of a second, one after half a second.
     assert!(started.elapsed() >= Duration::from_millis(490));
-    assert_eq!(throttled(&recorder, NetLimit::ConnectsPerSecond), 2);
-    assert_eq!(reached(&recorder, NetLimit::ConnectsPerSecond), 1);
+    assert_eq!(count_throttled(&recorder, NetLimit::ConnectsPerSecond), 2);
+    assert_eq!(count_reached(&recorder, NetLimit::ConnectsPerSecond), 1);
 }
 
 #[tokio::test]
@@ -369,7 +369,7 @@ async fn connections_to_one_host_are_limited() {
     let other = connected(&network, "b.test", port).await;
     drop(first);
     let third = connected(&network, "a.test", port).await;
-    assert_eq!(reached(&recorder, limit), 3, "once for each attempt");
+    assert_eq!(count_reached(&recorder, limit), 3, "once for each attempt");
     drop((second, third, other));
 
     // An address from a lookup counts as the name of the lookup.
@@ -392,11 +392,11 @@ async fn fixed_limits_emit_events() {
         .with_resolver(Arc::new(NeverResolves));
     let (network, recorder) = recorded(&config);
     names_limit(network.connect("127.0.0.1", 1), NetLimit::MaxConnections);
-    assert_eq!(reached(&recorder, NetLimit::MaxConnections), 1);
+    assert_eq!(count_reached(&recorder, NetLimit::MaxConnections), 1);
     let mut lookups = Vec::new();
     while let Ok(lookup) = network.lookup("a.test", None, Family::Any) {
         lookups.push(lookup);
         assert!(lookups.len() < 1000);
     }
-    assert_eq!(reached(&recorder, NetLimit::LookupsInProgress), 1);
+    assert_eq!(count_reached(&recorder, NetLimit::LookupsInProgress), 1);
 }

@@ -51,21 +51,21 @@ pub struct DnsResolver {
 
 #[derive(Debug)]
 struct Config {
-    source: Source,
+    upstream: Upstream,
     /// `None` until the first name is resolved.
-    loaded: Mutex<Option<Loaded>>,
+    loaded: Mutex<Option<LoadedServers>>,
 }
 
 /// Where the name servers come from.
 #[derive(Clone, Copy, Debug)]
-enum Source {
+enum Upstream {
     System,
     Server(SocketAddr),
 }
 
 /// The name servers and the hosts file.
 #[derive(Clone, Debug)]
-struct Loaded {
+struct LoadedServers {
     name_servers: Arc<NameServers>,
     hosts: Arc<Hosts>,
 }
@@ -75,14 +75,14 @@ impl DnsResolver {
     /// first name is resolved.
     #[must_use]
     pub fn system() -> Self {
-        Self::from(Source::System)
+        Self::from(Upstream::System)
     }
 
     /// Returns a resolver for one name server, over UDP and TCP. It does not read the system's
     /// hosts file.
     #[must_use]
     pub fn server(address: SocketAddr) -> Self {
-        Self::from(Source::Server(address))
+        Self::from(Upstream::Server(address))
     }
 
     /// Returns a resolver for the same name servers with bounds of its own, and a cache that counts
@@ -98,11 +98,11 @@ impl DnsResolver {
     }
 }
 
-impl From<Source> for DnsResolver {
-    fn from(source: Source) -> Self {
+impl From<Upstream> for DnsResolver {
+    fn from(upstream: Upstream) -> Self {
         Self {
             config: Arc::new(Config {
-                source,
+                upstream,
                 loaded: Mutex::default(),
             }),
             scheduler: Arc::default(),
@@ -138,17 +138,17 @@ impl Resolve for DnsResolver {
 }
 
 impl Config {
-    fn load(&self) -> Result<Loaded, ResolveError> {
+    fn load(&self) -> Result<LoadedServers, ResolveError> {
         let mut loaded = self.loaded.lock();
         if let Some(loaded) = &*loaded {
             return Ok(loaded.clone());
         }
-        Ok(loaded.insert(self.source.load()?).clone())
+        Ok(loaded.insert(self.upstream.load()?).clone())
     }
 }
 
-impl Source {
-    fn load(self) -> Result<Loaded, ResolveError> {
+impl Upstream {
+    fn load(self) -> Result<LoadedServers, ResolveError> {
         let (name_servers, hosts) = match self {
             Self::System => {
                 let (config, options) = read_system_conf().map_err(|error| {
@@ -176,14 +176,14 @@ impl Source {
                 Hosts::default(),
             ),
         };
-        Ok(Loaded {
+        Ok(LoadedServers {
             name_servers: Arc::new(name_servers),
             hosts: Arc::new(hosts),
         })
     }
 }
 
-impl Loaded {
+impl LoadedServers {
     /// Returns the addresses of both families: a name in the hosts file is never sent to a name
     /// server.
     fn lookup_hosts_file(&self, name: &Name) -> Option<Answer> {

@@ -5,6 +5,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::error::NetError;
 use crate::limits::kind::NetLimit;
 
+/// The error of an operation that exceeds a byte quota.
+pub(crate) struct QuotaError {
+    pub(crate) limit: NetLimit,
+    pub(crate) error: NetError,
+}
+
 /// A byte quota: once it is used up, every reservation fails.
 #[derive(Debug)]
 pub(super) struct ByteQuota {
@@ -53,8 +59,8 @@ impl ByteQuota {
         self.left.load(Ordering::Acquire) == 0
     }
 
-    /// Returns the kind of the quota, and the error for exceeding it.
-    pub(super) fn error(&self) -> (NetLimit, NetError) {
+    /// Returns the error for exceeding the quota.
+    pub(super) fn error(&self) -> QuotaError {
         let kind = self.kind;
         let done = match kind {
             NetLimit::MaxSentBytes => "sent",
@@ -64,6 +70,6 @@ impl ByteQuota {
             "this sandbox has {done} {} bytes, all it may ({kind}): have the embedder raise {kind}",
             self.limit
         ));
-        (kind, error)
+        QuotaError { limit: kind, error }
     }
 }

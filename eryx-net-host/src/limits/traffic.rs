@@ -2,8 +2,7 @@
 
 use std::task::{Context, Poll};
 
-use crate::error::NetError;
-use crate::limits::byte_quota::ByteQuota;
+use crate::limits::byte_quota::{ByteQuota, QuotaError};
 use crate::limits::kind::NetLimit;
 use crate::limits::rate_limiter::{RateLimitWait, RateLimiter};
 
@@ -12,7 +11,14 @@ use crate::limits::rate_limiter::{RateLimitWait, RateLimiter};
 #[derive(Debug)]
 pub(crate) struct TrafficLimiter {
     quota: Option<ByteQuota>,
-    rate: Option<(RateLimiter, NetLimit)>,
+    rate: Option<RateLimit>,
+}
+
+/// A rate limit, and which one it is.
+#[derive(Debug)]
+struct RateLimit {
+    limiter: RateLimiter,
+    kind: NetLimit,
 }
 
 /// Bytes that a [`TrafficLimiter`] has reserved. Dropping it returns those that were not spent.
@@ -54,7 +60,7 @@ impl TrafficLimiter {
         if reserved == 0 {
             return Poll::Ready((wanted == 0).then(|| self.grant(0)));
         }
-        let Some((limiter, _)) = &self.rate else {
+        let Some(RateLimit { limiter, .. }) = &self.rate else {
             return Poll::Ready(Some(self.grant(reserved)));
         };
         let granted = match wait.poll_acquire(cx, limiter, reserved as u64) {
@@ -85,7 +91,7 @@ impl TrafficLimiter {
         wait: &mut RateLimitWait,
     ) -> Poll<()> {
         match &self.rate {
-            Some((limiter, _)) if !self.is_exhausted() => {
+            Some(RateLimit { limiter, .. }) if !self.is_exhausted() => {
                 wait.poll_available(cx, limiter, u64::MAX)
             }
             _ => Poll::Ready(()),
@@ -101,7 +107,7 @@ impl TrafficLimiter {
         {
             return false;
         }
-        if let Some((limiter, _)) = &self.rate {
+        if let Some(RateLimit { limiter, .. }) = &self.rate {
             limiter.debit(amount as u64);
         }
         true
@@ -115,18 +121,18 @@ impl TrafficLimiter {
         if let Some(quota) = &self.quota {
             quota.refund(unused);
         }
-        if let Some((limiter, _)) = &self.rate {
+        if let Some(RateLimit { limiter, .. }) = &self.rate {
             limiter.refund(unused as u64);
         }
     }
 
     /// Returns the kind of the rate limit, if there is one.
     pub(crate) fn rate_limit(&self) -> Option<NetLimit> {
-        self.rate.as_ref().map(|(_, kind)| *kind)
+        self.rate.as_ref().map(|rate| rate.kind)
     }
 
-    /// Returns the kind of the byte quota, if there is one, and the error for exceeding it.
-    pub(crate) fn quota_error(&self) -> Option<(NetLimit, NetError)> {
+    /// Returns the error for exceeding the byte quota, if there is one.
+    pub(crate) fn quota_error(&self) -> Option<QuotaError> {
         self.quota.as_ref().map(ByteQuota::error)
     }
 
@@ -153,8 +159,11 @@ impl Drop for Grant<'_> {
     }
 }
 
-fn rate(per_second: Option<u64>, kind: NetLimit) -> Option<(RateLimiter, NetLimit)> {
-    per_second.map(|per_second| (RateLimiter::new(per_second), kind))
+fn rate(per_second: Option<u64>, kind: NetLimit) -> Option<RateLimit> {
+    per_second.map(|per_second| RateLimit {
+        limiter: RateLimiter::new(per_second),
+        kind,
+    })
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ use crate::poll::operation_timeout::OperationTimeout;
 use crate::socket_limits::SocketLimits;
 use crate::tcp::connection::Connection;
 use crate::tcp::dial::dial;
-use crate::tcp::established::Established;
+use crate::tcp::established::EstablishedConnection;
 use crate::tcp::inspected_stream::InspectedStream;
 use crate::tcp::prefixed_stream::PrefixedStream;
 use crate::tcp::proxy_route;
@@ -148,7 +148,7 @@ impl Connection {
     }
 
     /// `Connecting -> Open`.
-    fn on_established(&mut self, established: Established) -> Result<(), NetError> {
+    fn on_established(&mut self, established: EstablishedConnection) -> Result<(), NetError> {
         let endpoints = established.endpoints;
         self.endpoints = Some(endpoints);
         self.handshake_budget = self.deadline.remaining();
@@ -201,7 +201,7 @@ fn dial_future(
     policy_host: &Host,
     port: u16,
     addresses: &[IpAddr],
-) -> BoxFuture<'static, Result<Established, NetError>> {
+) -> BoxFuture<'static, Result<EstablishedConnection, NetError>> {
     let addresses = addresses.iter();
     let addresses: Vec<_> = addresses
         .map(|address| SocketAddr::new(*address, port))
@@ -227,7 +227,7 @@ fn proxied_name_future(
     entry: &Arc<AuditEntry>,
     target: (HostName, u16),
     placeholder: IpAddr,
-) -> BoxFuture<'static, Result<Established, NetError>> {
+) -> BoxFuture<'static, Result<EstablishedConnection, NetError>> {
     match context.config.proxy_server() {
         // Names are left to a proxy only where there is one.
         None => Box::pin(ready(Err(NetError::NetworkUnreachable))),

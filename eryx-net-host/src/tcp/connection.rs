@@ -104,8 +104,8 @@ impl Connection {
     }
 
     /// Returns the local port, and the local address if it is loopback. Any other address would
-    /// tell the guest program the machine's address on its networks: it is replaced by `0.0.0.0` or
-    /// `::`.
+    /// reveal the machine's address on its networks to the guest program: it is replaced by
+    /// `0.0.0.0` or `::`.
     ///
     /// # Errors
     ///

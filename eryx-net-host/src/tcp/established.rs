@@ -9,7 +9,7 @@ use crate::tcp::prefixed_stream::PrefixedStream;
 use crate::tcp::transport::Transport;
 
 /// A connection that is established, directly or through a proxy.
-pub(super) struct Established {
+pub(super) struct EstablishedConnection {
     pub(super) stream: PrefixedStream,
     pub(super) endpoints: Endpoints,
     /// `None` for a direct connection.
@@ -41,7 +41,7 @@ impl Endpoints {
     }
 }
 
-impl From<Connected> for Established {
+impl From<Connected> for EstablishedConnection {
     fn from(connected: Connected) -> Self {
         Self {
             stream: PrefixedStream::new(Transport::Tcp(connected.stream), Vec::new()),

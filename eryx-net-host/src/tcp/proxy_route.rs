@@ -14,7 +14,7 @@ use crate::proxy::error::ProxyError;
 use crate::proxy::server::ProxyServer;
 use crate::proxy::target::ProxyTarget;
 use crate::tcp::dial::dial;
-use crate::tcp::established::Established;
+use crate::tcp::established::EstablishedConnection;
 use crate::tcp::happy_eyeballs::{AttemptSchedule, race};
 use crate::tcp::proxy_route_error::RouteError;
 use crate::tcp::tunnel::TunnelDialler;
@@ -35,7 +35,7 @@ pub(super) async fn dial_addresses(
     proxy: Arc<ProxyServer>,
     host: Host,
     addresses: Vec<SocketAddr>,
-) -> Result<Established, NetError> {
+) -> Result<EstablishedConnection, NetError> {
     let is_direct = |target: &SocketAddr| {
         let config = &context.config;
         config.is_direct(&host, Some(target.ip()), Some(target.port()))
@@ -72,7 +72,7 @@ pub(super) async fn dial_name(
     proxy: Arc<ProxyServer>,
     (name, port): (HostName, u16),
     placeholder: IpAddr,
-) -> Result<Established, NetError> {
+) -> Result<EstablishedConnection, NetError> {
     let outcome = async {
         if proxy.port == port && proxy.host.name() == Some(&name) {
             return Err(ProxyError::TargetIsProxy.into());

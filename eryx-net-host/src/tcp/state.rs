@@ -4,7 +4,7 @@ use futures_util::future::BoxFuture;
 
 use crate::dns::resolver::Answer;
 use crate::error::NetError;
-use crate::tcp::established::Established;
+use crate::tcp::established::EstablishedConnection;
 use crate::tcp::inspected_stream::InspectedStream;
 use crate::tcp::prefixed_stream::PrefixedStream;
 use crate::tcp::tls_connection::{TlsConnection, TlsHandshake};
@@ -54,7 +54,7 @@ pub enum Shutdown {
 /// A [`Phase`] with its data.
 pub(super) enum State {
     Resolving(BoxFuture<'static, Result<Answer, NetError>>),
-    Connecting(BoxFuture<'static, Result<Established, NetError>>),
+    Connecting(BoxFuture<'static, Result<EstablishedConnection, NetError>>),
     Open(PrefixedStream),
     Handshaking(Box<TlsHandshake>),
     Tls(Box<TlsConnection>),

@@ -51,7 +51,7 @@ impl Transport {
         }
     }
 
-    /// Returns how many bytes can be received at once, 0 if only a receive can tell.
+    /// Returns how many bytes can be received at once, 0 if that is unknown before a receive.
     pub(super) fn available(&self) -> usize {
         match self {
             Self::Tcp(stream) => stream.available(),

@@ -20,7 +20,7 @@ use crate::proxy::handshake::ProxyHandshake;
 use crate::proxy::server::{ProxyProtocol, ProxyServer};
 use crate::proxy::target::ProxyTarget;
 use crate::tcp::dial::{MAX_ATTEMPTS, dial};
-use crate::tcp::established::{Endpoints, Established, TunnelRecord};
+use crate::tcp::established::{Endpoints, EstablishedConnection, TunnelRecord};
 use crate::tcp::lazy_tcp_stream::{Interest, LazyTcpStream};
 use crate::tcp::prefixed_stream::PrefixedStream;
 use crate::tcp::proxy_route_error::RouteError;
@@ -106,7 +106,7 @@ impl TunnelDialler {
         &self,
         target: ProxyTarget,
         peer: SocketAddr,
-    ) -> Result<Established, RouteError> {
+    ) -> Result<EstablishedConnection, RouteError> {
         self.entry.begin_tunnel(self.proxy.name());
         let is_tls = self.proxy.protocol == ProxyProtocol::Https;
         let charge = self
@@ -124,7 +124,7 @@ impl TunnelDialler {
         };
         let handshake = ProxyHandshake::new(&self.proxy, &target);
         let prefix = run_handshake(&mut transport, handshake).await?;
-        Ok(Established {
+        Ok(EstablishedConnection {
             stream: PrefixedStream::new(transport, prefix),
             endpoints: Endpoints {
                 local: tunnel_local_endpoint(connected.local, peer.ip()),

@@ -218,8 +218,8 @@ pub async fn session_echo(
     String::from_utf8(echoed).expect("text")
 }
 
-/// A provider of tokens that differ from call to call, after each of which a program can tell
-/// neither which was sent nor how long it is.
+/// A provider of tokens that differ from call to call. After a call, a program knows neither which
+/// token was sent nor how long it is.
 pub struct Tokens(pub fn(usize) -> String, pub std::sync::atomic::AtomicUsize);
 
 impl ProvideSecret for Tokens {

@@ -194,7 +194,7 @@ mod tests {
         }
         assert_eq!(memory.used(), cache.entries.lock().bytes() as u64);
         assert!((20_000..=30_000).contains(&memory.used()));
-        assert!(!memory.refused());
+        assert!(!memory.denied_charge());
         tokio::time::advance(TTL).await;
         for n in 0..10 {
             assert_eq!(cache.get(&name(&format!("n{n}.example"))), None);
