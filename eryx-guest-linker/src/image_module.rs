@@ -222,7 +222,7 @@ impl<'a> ImageModule<'a> {
     }
 
     /// Encodes the module with `additions`.
-    pub(crate) fn with(&self, additions: &Additions) -> Result<Vec<u8>, Rejection> {
+    pub(crate) fn encode_with(&self, additions: &Additions) -> Result<Vec<u8>, Rejection> {
         let mut output = Module::new();
         let mut sections = 0;
         for payload in Parser::new(0).parse_all(self.bytes) {

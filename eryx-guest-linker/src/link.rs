@@ -62,7 +62,7 @@ pub fn link(image: &[u8], modules: &[NativeModule<'_>]) -> Result<Vec<u8>, LinkE
             .map_err(|reason| reason.in_module(module.path))?;
     }
     let additions = linker.finish().map_err(in_image)?;
-    let module = parsed.with(&additions).map_err(in_image)?;
+    let module = parsed.encode_with(&additions).map_err(in_image)?;
     parts.with_module(&module).map_err(in_image)
 }
 

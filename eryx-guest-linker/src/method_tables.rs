@@ -151,7 +151,7 @@ impl<'l, 'a> Memory<'l, 'a> {
         Ok(found.into_values().flatten().collect())
     }
 
-    /// Returns whether `address` has the address of a table, as far as what lies around it tells.
+    /// Returns whether the values around `address` show that it has the address of a table.
     fn has_table(&self, address: u32, kind: &Kind) -> bool {
         let before = |distance| address.checked_sub(distance);
         let is_in_slot = before(WORD).is_some_and(|slot| self.has_number(slot, kind.slot));

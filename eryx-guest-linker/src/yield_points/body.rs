@@ -13,7 +13,7 @@ const GROW_DECREMENT: i32 = 2048;
 pub(super) const BYTES_SHIFT: i32 = 6;
 
 /// The decrement for an iteration of a loop or a call.
-const ONE: [Instruction<'static>; 1] = [Instruction::I32Const(1)];
+const STEP_DECREMENT: [Instruction<'static>; 1] = [Instruction::I32Const(1)];
 
 /// The facts about a function that its body does not have.
 pub(crate) struct BodyInputs<'a> {
@@ -93,7 +93,7 @@ pub(crate) fn instrument<R: Reencode>(
         points.decrement_counter(function, &mut hints, amount);
     };
     if inputs.counts_entry {
-        decrement_counter(&mut function, &ONE);
+        decrement_counter(&mut function, &STEP_DECREMENT);
     }
     if let Some(padding) = inputs.padding {
         padding.move_stack_pointer(&mut function, &Instruction::I32Sub);
@@ -114,7 +114,7 @@ pub(crate) fn instrument<R: Reencode>(
         match (operator, points.bulk_memory) {
             (Operator::Loop { .. }, _) => {
                 function.instruction(&instruction);
-                decrement_counter(&mut function, &ONE);
+                decrement_counter(&mut function, &STEP_DECREMENT);
             }
             (Operator::MemoryFill { .. }, Some(bulk_memory)) => {
                 function.instruction(&Instruction::Call(bulk_memory.fill));
@@ -162,6 +162,6 @@ pub(crate) fn instrument<R: Reencode>(
 /// Begins a function that decrements the counter when it is called.
 pub(crate) fn count_entry(points: &YieldPoints, function: &mut Function) -> Vec<BranchHint> {
     let mut hints = Vec::new();
-    points.decrement_counter(function, &mut hints, &ONE);
+    points.decrement_counter(function, &mut hints, &STEP_DECREMENT);
     hints
 }
