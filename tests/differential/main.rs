@@ -191,7 +191,7 @@ async fn generated_programs_see_the_same_natively_and_in_a_sandbox() {
     let mut running = JoinSet::new();
     let mut explained = BTreeMap::<_, u64>::new();
     let mut different = Vec::new();
-    let mut judged = 0;
+    let mut compared = 0;
     loop {
         while running.len() < PARALLEL && next < first + seeds {
             let (servers, known, seed) = (Arc::clone(&servers), Arc::clone(&known), next);
@@ -201,7 +201,7 @@ async fn generated_programs_see_the_same_natively_and_in_a_sandbox() {
         let Some(verdict) = running.join_next().await else {
             break;
         };
-        judged += 1;
+        compared += 1;
         match verdict.expect("no panic") {
             Verdict::Same => {}
             Verdict::Known(reason) => *explained.entry(reason).or_default() += 1,
@@ -211,8 +211,8 @@ async fn generated_programs_see_the_same_natively_and_in_a_sandbox() {
             }
         }
     }
-    eprintln!("{judged} programs; documented differences: {explained:#?}");
-    assert_eq!(judged, seeds);
+    eprintln!("{compared} programs; documented differences: {explained:#?}");
+    assert_eq!(compared, seeds);
     assert!(
         different.is_empty(),
         "{} of {seeds} programs differ:\n{}",

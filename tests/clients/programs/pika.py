@@ -11,14 +11,14 @@ with pika.BlockingConnection(parameters) as connection:
     # The snapshot is taken here.
     for n in range(50):
         channel.basic_publish("", queue, str(n).encode() * 10_000)
-    heard = []
+    bodies = []
     for method, _, body in channel.consume(queue, inactivity_timeout=20):
-        heard.append(body)
+        bodies.append(body)
         channel.basic_ack(method.delivery_tag)
-        if len(heard) == 50:
+        if len(bodies) == 50:
             break
     channel.cancel()
-    assert heard == [str(n).encode() * 10_000 for n in range(50)]
+    assert bodies == [str(n).encode() * 10_000 for n in range(50)]
     try:
         channel.queue_declare("nothing", passive=True)
     except pika.exceptions.ChannelClosedByBroker as error:

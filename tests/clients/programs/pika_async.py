@@ -8,7 +8,7 @@ from pika.adapters.asyncio_connection import AsyncioConnection
 async def main():
     loop = asyncio.get_running_loop()
     declared, over = loop.create_future(), loop.create_future()
-    heard = []
+    bodies = []
 
     def opened(connection):
         connection.channel(on_open_callback=lambda channel: declare(channel))
@@ -26,8 +26,8 @@ async def main():
                 each.set_exception(error)
 
     def received(channel, method, properties, body):
-        heard.append(body)
-        if len(heard) == 50:
+        bodies.append(body)
+        if len(bodies) == 50:
             over.set_result(None)
 
     options = pika.SSLOptions(ssl.create_default_context(), HOST) if TLS else None
@@ -43,7 +43,7 @@ async def main():
     for n in range(50):
         channel.basic_publish("", queue, str(n).encode() * 10_000)
     await asyncio.wait_for(over, 20)
-    assert heard == [str(n).encode() * 10_000 for n in range(50)]
+    assert bodies == [str(n).encode() * 10_000 for n in range(50)]
     connection.close()
 
 

@@ -9,11 +9,11 @@ assert connection.recv() == bytes(2**20)
 connection.close()
 
 # The callback interface, run in the calling thread, as its documentation describes.
-heard = []
+messages = []
 application = websocket.WebSocketApp(
     f"{'wss' if TLS else 'ws'}://{HOST}:{PORT}/",
     on_open=lambda app: app.send("one"),
-    on_message=lambda app, message: (heard.append(message), app.close()),
+    on_message=lambda app, message: (messages.append(message), app.close()),
 )
 application.run_forever()
-assert heard == ["one"], heard
+assert messages == ["one"], messages
