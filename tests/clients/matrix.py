@@ -470,7 +470,11 @@ async def build(wheels: list[str], clients: list[Client]) -> eryx.SandboxFactory
     modules = sorted({client.module for client in clients} - {""})
     if not clients:
         return None
-    return await asyncio.to_thread(eryx.SandboxFactory, packages=wheels, imports=modules)
+    # All native packages together need more memory than the default limit.
+    limits = eryx.ResourceLimits(max_memory_bytes=2**28)
+    return await asyncio.to_thread(
+        eryx.SandboxFactory, packages=wheels, imports=modules, resource_limits=limits
+    )
 
 
 async def main() -> int:
