@@ -115,6 +115,12 @@ pub enum HttpErrorKind {
          (RFC 9110, 9.3.8); use another"
     )]
     Trace,
+    /// `HEAD` in another case.
+    #[error(
+        "some servers take the method for HEAD, whose responses have no body, and others do not \
+         (RFC 9110, 9.1); write `HEAD`"
+    )]
+    HeadCase,
     /// A target with a byte that is not permitted in a URI.
     #[error("the target has a byte that URIs may not contain (RFC 3986, 2); percent-encode it")]
     TargetByte,
@@ -232,7 +238,9 @@ pub enum HttpErrorKind {
     #[error("a chunk size is not a hexadecimal number (RFC 9112, 7.1); correct it")]
     ChunkSize,
     /// A chunk size of 2^63 or more, or of more than 16 digits.
-    #[error("a chunk size is 2^63 or more, or has more than 16 digits (RFC 9112, 7.1)")]
+    #[error(
+        "a chunk size is 2^63 or more, or has more than 16 digits (RFC 9112, 7.1); send smaller chunks"
+    )]
     ChunkSizeOverflow,
     /// The line of a chunk size, or the data of a chunk, that does not end in CR LF.
     #[error("a chunk does not end in CR LF (RFC 9112, 7.1); correct its size")]

@@ -225,7 +225,8 @@ impl Fields {
         Ok(before - self.len())
     }
 
-    fn remove_all(&mut self, name: &str) {
+    /// Removes all fields `name`, also one that frames the message.
+    pub(crate) fn remove_all(&mut self, name: &str) {
         let bytes = &self.bytes;
         self.entries.retain(|entry| !entry.is_named(bytes, name));
     }

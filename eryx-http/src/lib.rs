@@ -32,7 +32,7 @@ pub use error::{HttpError, HttpErrorKind};
 pub use fields::Fields;
 pub use finder::{Finder, FinderError};
 pub use framing::{Framing, Version};
-pub use grammar::{is_protected_field, is_refused_method, is_token};
+pub use grammar::{has_overlong_utf8, is_protected_field, is_refused_method, is_token};
 pub use limits::{Limits, LimitsError};
 pub use origin::{Origin, Scheme};
 pub use path::CanonicalPath;

@@ -47,7 +47,10 @@ pub enum PathErrorKind {
         byte: u8,
     },
     /// A fragment.
-    #[error("it has a fragment, which is not sent to servers (RFC 3986, 3.5); remove `#...`")]
+    #[error(
+        "it has a fragment, which is not sent to servers (RFC 3986, 3.5); remove `#...`, or write \
+         the character as `%23`"
+    )]
     Fragment,
     /// A dot segment.
     #[error("it has a dot segment (RFC 3986, 5.2.4); write the path that it leads to")]

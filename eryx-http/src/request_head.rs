@@ -182,6 +182,15 @@ impl RequestHead {
         Ok(())
     }
 
+    /// Removes `Expect`, for a head that is sent together with its body, and returns whether there
+    /// was one. The sender then answers `100 Continue` in place of the server (RFC 9110, 10.1.1).
+    pub fn remove_expectation(&mut self) -> bool {
+        if self.expects_continue {
+            self.fields.remove_all("expect");
+        }
+        std::mem::take(&mut self.expects_continue)
+    }
+
     /// Returns the number of bytes that [`write`](Self::write) appends.
     #[expect(clippy::len_without_is_empty, reason = "a head is never empty")]
     pub fn len(&self) -> usize {
@@ -247,6 +256,9 @@ impl RequestLine {
 const VERSION_LEN: usize = " HTTP/1.1\r\n".len();
 
 /// Refuses methods in any case, because some servers convert them to upper case.
+///
+/// `HEAD` is refused in any other case. Servers disagree about whether the response to `head` has a
+/// body, so the start of the next response cannot be known.
 pub(crate) fn check_method(method: &[u8]) -> Result<(), HttpError> {
     if !method.iter().copied().all(is_token) {
         return Err(HttpError::new(method, HttpErrorKind::Method));
@@ -256,6 +268,9 @@ pub(crate) fn check_method(method: &[u8]) -> Result<(), HttpError> {
     }
     if method.eq_ignore_ascii_case(b"TRACE") || method.eq_ignore_ascii_case(b"TRACK") {
         return Err(HttpError::new(method, HttpErrorKind::Trace));
+    }
+    if method != b"HEAD" && method.eq_ignore_ascii_case(b"HEAD") {
+        return Err(HttpError::new(method, HttpErrorKind::HeadCase));
     }
     Ok(())
 }

@@ -19,7 +19,8 @@ pub enum AnsweredRequest {
 }
 
 impl AnsweredRequest {
-    /// Returns the kind of a request with `method`.
+    /// Returns the kind of a request with `method`. It is compared with regard to case, as
+    /// [`RequestParser`](crate::RequestParser) refuses both methods in another case.
     pub fn of_method(method: &str) -> Self {
         match method {
             "HEAD" => Self::Head,

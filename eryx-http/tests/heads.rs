@@ -62,6 +62,21 @@ fn a_request_head_describes_its_message() {
 }
 
 #[test]
+fn a_head_without_its_expectation_is_the_same_but_for_that_field() {
+    let length = "Content-Length: 3\r\n";
+    let expect = "Expect: 100-continue\r\n";
+    let mut head = request("POST / HTTP/1.1", &format!("{expect}{length}"));
+    assert!(head.remove_expectation());
+    assert!(!head.expects_continue());
+    assert!(!head.remove_expectation());
+    assert_eq!(head, request("POST / HTTP/1.1", length));
+    let mut bytes = Vec::new();
+    head.write(&mut bytes);
+    assert_eq!(head.len(), bytes.len());
+    assert!(!bytes.windows(6).any(|window| window == b"Expect"));
+}
+
+#[test]
 fn the_framing_of_a_response_depends_on_its_request_and_status() {
     use AnsweredRequest::{Connect, Head, Other};
     let length = "Content-Length: 3\r\n";

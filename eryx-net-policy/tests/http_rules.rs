@@ -5,10 +5,10 @@
 
 use std::net::IpAddr;
 
-use eryx_http::Scheme;
+use eryx_http::{CanonicalPath, Scheme};
 use eryx_net_policy::{
     Decision, HintStyle, Host, HttpPolicy, HttpReason, HttpRequest, HttpRule, HttpVerdict,
-    Inspection, Policy, Port, QueryRule,
+    Inspection, PathPattern, Policy, Port, QueryRule,
 };
 
 struct Row {
@@ -115,7 +115,13 @@ fn a_message_names_request_rule_and_remedy() {
             "TRACE",
             "https://api.example.com/",
             "`TRACE https://api.example.com/` is denied: CONNECT, TRACE and TRACK are refused on every \
-             inspected host; no setting changes that",
+             inspected host, whatever the rules; send another method",
+        ),
+        (
+            "Head",
+            "https://other.example/",
+            "`Head https://other.example/` is denied: some servers take its method for HEAD, whose \
+             responses have no body, and others do not; write `HEAD`",
         ),
         (
             "GET",
@@ -177,6 +183,15 @@ fn a_query_has_required_parameters_and_no_forbidden_ones() {
         ("?per+page&token%5Bx%5D=x", false),
         ("?per+page&+token+=x", false),
         ("?per+page&token%00x=x", false),
+        ("?per%2Bpage", false),
+        ("?per+page&x%26token=x", true),
+        ("?per+page&x%3Dtoken", true),
+        ("?per+page&x%23token%3F", true),
+        ("?per+page&token%3Dx", true),
+        ("?per+page&x=%C1%B4oken", true),
+        ("?per+page&%C1%B4oken", false),
+        ("?per+page&%F8%80%80%81%B4oken", false),
+        ("?per+page&%FF", true),
         ("?per+page&a.key", false),
         ("?per+page&a[key", false),
         ("?per+page&a+key", false),
@@ -206,6 +221,70 @@ fn a_query_has_required_parameters_and_no_forbidden_ones() {
         "{forbidden}"
     );
     assert!(!forbidden.contains("secret"), "{forbidden}");
+}
+
+#[test]
+fn a_pattern_matches_encoded_characters_in_canonical_form_alone() {
+    // Each row has a pattern, targets that it matches, and others.
+    let table = [
+        // The encoded character is a part of the path, the plain one ends it.
+        (
+            "/a%3Fb",
+            "/a%3Fb /a%3fb /%61%3Fb?q",
+            "/a?b /a /a%253Fb /a%3F/b",
+        ),
+        ("/a%23b", "/a%23b", "/a /a%2523b"),
+        // Reserved characters differ from their encodings, unreserved ones do not.
+        ("/a+b", "/a+b", "/a%2Bb /a%20b"),
+        ("/a%2Bb", "/a%2Bb /a%2bb", "/a+b /a%20b"),
+        ("/a%20b", "/a%20b", "/a+b /a%2520b"),
+        ("/a%2A", "/a%2a", "/a* /a /ab"),
+        ("/a:b@c;d", "/a:b@c;d", "/a%3Ab@c;d /a:b%40c;d /a:b@c%3Bd"),
+        ("/%7Ea-b", "/~a-b /%7ea%2Db", "/%257Ea-b"),
+        ("/[a]", "/[a] /%5Ba%5D", "/a"),
+        // Bytes, which need not be UTF-8.
+        ("/%C3%A9", "/%c3%a9", "/%E9 /e%CC%81"),
+        ("/%FF", "/%ff", "/%FE /%C3%BF"),
+        ("/*/b", "/%3F/b /%23a/b /%FF/b /%2A/b", "//b /%20/b /a%3F"),
+        ("/a/**", "/a/%3F /a/%23/%FF", "/a%3F /a%3F/b"),
+    ];
+    for (pattern, matching, others) in table {
+        let pattern: PathPattern = pattern.parse().expect(pattern);
+        let again: PathPattern = pattern.to_string().parse().expect("its own text");
+        assert_eq!(again, pattern);
+        for (targets, expected) in [(matching, true), (others, false)] {
+            for target in targets.split(' ') {
+                let path = CanonicalPath::parse(target).expect(target);
+                assert_eq!(pattern.matches(&path), expected, "{pattern} and {target}");
+            }
+        }
+    }
+    // No rule allows what servers read differently, not even one for every path.
+    let any = http(&["a.example"]);
+    for target in [
+        "/a%2Fb",
+        "/a%5Cb",
+        "/a%00",
+        "/a%00.txt",
+        "/a%C0%AFb",
+        "/%C1%A1",
+        "/%F8%80%80%80%AF",
+        "/%252Fa",
+        "/a%",
+        "/a%u002F",
+    ] {
+        let verdict = any.check_url(&hosts(), "GET", &format!("https://a.example{target}"));
+        assert_eq!(verdict.reason(), HttpReason::MalformedPath, "{target}");
+        let error = target.parse::<PathPattern>().expect_err(target);
+        assert!(error.to_string().contains(target), "{error}");
+    }
+    let query = "/a?b"
+        .parse::<PathPattern>()
+        .expect_err("a query")
+        .to_string();
+    assert!(query.contains("write `%3F`"), "{query}");
+    let fragment = "/a#b".parse::<PathPattern>().expect_err("a fragment");
+    assert!(fragment.to_string().contains("`%23`"), "{fragment}");
 }
 
 #[test]
@@ -400,6 +479,8 @@ fn a_malformed_rule_is_an_error_with_the_correction() {
         ("CONNECT a.example", "cannot be allowed"),
         ("GET,TRACE a.example", "cannot be allowed"),
         ("TRACK a.example", "cannot be allowed"),
+        ("track a.example", "cannot be allowed"),
+        ("Head a.example", "write `HEAD`"),
         ("GET a.*.example/", "not a host pattern"),
         ("GET a.example/a//b", "empty segment"),
         ("GET a.example/a/../b", "dot segment"),

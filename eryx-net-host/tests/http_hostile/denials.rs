@@ -46,6 +46,44 @@ async fn fields_that_change_the_method_or_path_of_a_request_are_refused() {
 }
 
 #[tokio::test]
+async fn head_and_connect_in_another_case_do_not_reach_the_server() {
+    // A server that converts methods to upper case: the response to `head` has no body.
+    let server = PlainServer::answering(false, |_| {
+        b"HTTP/1.1 200 OK\r\nContent-Length: 150\r\n\r\n".to_vec()
+    })
+    .await;
+    let rule = server.config.with_http_rule(rule("plain.test"));
+    for config in [rule.expect("a rule"), server.config_with_secret()] {
+        let network = Network::new(&config);
+        for method in ["head", "Head", "hEAD", "connect", "Connect", "CONNECT"] {
+            let mut connection = server.connected(&network).await;
+            let request = server.get("/", "").replace("GET", method);
+            let message = denial(write(&mut connection, &request).await);
+            assert!(message.contains(&format!("`{method}`")), "{message}");
+            let remedy = match method.eq_ignore_ascii_case("head") {
+                true => "write `HEAD`",
+                false => "connect to the server directly",
+            };
+            assert!(message.contains(remedy), "{message}");
+        }
+        let mut connection = server.connected(&network).await;
+        let request = server.get("/", "").replace("GET", "HEAD");
+        write(&mut connection, &request).await.expect("allowed");
+        let head = within_timeout(connection.read(1000, None)).await;
+        assert!(head.expect("a response").ends_with(b"\r\n\r\n"));
+        write(&mut connection, &request).await.expect("allowed");
+    }
+    let seen = server.wait_for(4 * server.get("/", "").len()).await;
+    assert!(!seen.to_ascii_lowercase().contains("connect /"), "{seen}");
+    assert_eq!(
+        seen.to_ascii_lowercase().matches("head /").count(),
+        4,
+        "{seen}"
+    );
+    assert_eq!(seen.matches("HEAD /").count(), 4, "{seen}");
+}
+
+#[tokio::test]
 async fn a_complete_response_is_read_before_the_denial_that_follows_it() {
     let server = PlainServer::answering(false, |head| {
         let mut answer = RequestRecorder::ok("whole");

@@ -56,7 +56,9 @@ class Handler(http.server.SimpleHTTPRequestHandler):
         # A request that is refused need not have a path or fields.
         if "body" in fields:
             entry["host"] = self.headers.get("Host")
-            entry["uri"] = self.translate_path(self.path).removeprefix(self.directory)
+            path = self.translate_path(self.path).removeprefix(self.directory)
+            # It decodes surrogates, which JSON texts do not have.
+            entry["uri"] = path.encode(errors="replace").decode()
         with self.lock:
             print(json.dumps(entry), file=self.log, flush=True)
 

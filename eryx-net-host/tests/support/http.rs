@@ -328,10 +328,15 @@ impl PlainServer {
             .expect("a host")
     }
 
+    /// Returns a configuration with [`SECRET`] for the server.
+    pub fn config_with_secret(&self) -> NetConfig {
+        let secret = Secret::new(Self::binding(), SECRET).expect("a value");
+        self.config.with_secret(secret).expect("a secret")
+    }
+
     /// Returns a network with [`SECRET`] for the server.
     pub fn network_with_secret(&self) -> Network {
-        let secret = Secret::new(Self::binding(), SECRET).expect("a value");
-        Network::new(&self.config.with_secret(secret).expect("a secret"))
+        Network::new(&self.config_with_secret())
     }
 
     /// Returns a network with a provider of [`SECRET`] for the server.

@@ -41,7 +41,12 @@ impl HttpPolicy {
             return (HttpOutcome::MalformedMethod, None);
         }
         if eryx_http::is_refused_method(request.method) {
-            return (HttpOutcome::RefusedMethod, None);
+            let is_head = request.method.eq_ignore_ascii_case("HEAD");
+            let outcome = match is_head {
+                true => HttpOutcome::HeadCase,
+                false => HttpOutcome::RefusedMethod,
+            };
+            return (outcome, None);
         }
         let mut rules = self.rules_for(request).peekable();
         let Some(first) = rules.peek() else {

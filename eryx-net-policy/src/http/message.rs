@@ -133,7 +133,11 @@ fn reason(verdict: &HttpVerdict, audience: Audience) -> String {
             "its method is not a token (RFC 9110, 9.1); send one such as `GET`".to_owned()
         }
         HttpOutcome::RefusedMethod => {
-            "CONNECT, TRACE and TRACK are refused on every inspected host; no setting changes that"
+            "CONNECT, TRACE and TRACK are refused on every inspected host, whatever the rules; send another method"
+                .to_owned()
+        }
+        HttpOutcome::HeadCase => {
+            "some servers take its method for HEAD, whose responses have no body, and others do not; write `HEAD`"
                 .to_owned()
         }
         HttpOutcome::MalformedPath(kind) => {
@@ -159,8 +163,9 @@ fn reason(verdict: &HttpVerdict, audience: Audience) -> String {
             escape_truncated(name)
         ),
         HttpOutcome::UndecodableQuery => format!(
-            "{rule} forbids query parameters, and the name of one has a `%` without two hexadecimal digits; \
-             write the character as `%25`"
+            "{rule} forbids query parameters, and the name of one has a `%` without two hexadecimal digits or an \
+             overlong UTF-8 sequence (RFC 3986, 2.1; RFC 3629, 3); write `%` as `%25`, and other characters in \
+             UTF-8"
         ),
         HttpOutcome::Upgrade => format!(
             "{rule} allows no change of the protocol, such as to websockets; set `upgrade` of this rule to true"

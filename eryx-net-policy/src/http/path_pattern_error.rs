@@ -49,7 +49,8 @@ pub enum PathPatternErrorKind {
     Url,
     /// A query.
     #[error(
-        "it has a query, which is not part of a path; remove it, and name parameters in `query`"
+        "it has a query, which is not part of a path; remove it, and name parameters in `query`, or write `%3F` \
+         for the character itself"
     )]
     Query,
     /// Two slashes in a row.
@@ -58,7 +59,7 @@ pub enum PathPatternErrorKind {
     /// A `*` that is only a part of a segment.
     #[error(
         "a `*` stands for a whole segment, as in `/repos/*/issues`; write it alone between slashes, \
-         or `%2A` for the character itself"
+         or `%2A` for an encoded `*`"
     )]
     PartOfSegment,
     /// A `**` that is not the last segment.

@@ -34,7 +34,7 @@ use crate::verdict::Verdict;
 /// 2. A host with rules refuses a path that servers can read in different ways, even if a rule
 ///    allows every path.
 /// 3. A host without rules, but with a secret, or which is inspected for the log, allows every
-///    request with a well-formed method except CONNECT, TRACE and TRACK.
+///    request with a well-formed method except CONNECT, TRACE and TRACK, and HEAD in another case.
 /// 4. Other hosts are not inspected, and [`check`](Self::check) is not called for them.
 ///
 /// [`HttpPolicy::default`] inspects nothing.

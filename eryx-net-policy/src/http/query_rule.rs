@@ -10,8 +10,9 @@ use crate::http::rule_error::HttpRuleError;
 /// Names are compared after percent-decoding, with `+` as a space (WHATWG URL, 5.1). A required
 /// name has to be there exactly. A forbidden name is compared as the most generous servers do:
 /// without regard to ASCII case, with `;` between parameters as well, without white space around it
-/// or an index (`name[]`) after it, and with `.` and ` ` as `_`. A query whose names cannot be
-/// decoded is refused where a name is forbidden. Other parameters are permitted.
+/// or an index (`name[]`) after it, and with `.` and ` ` as `_`. A query with a name that cannot be
+/// decoded, or has an overlong UTF-8 sequence (RFC 3629, 3), is refused where a name is forbidden.
+/// Other parameters are permitted.
 ///
 /// Only the query is compared. A server may take the same parameter from a form in the body.
 ///
@@ -173,6 +174,7 @@ impl NameIndex {
                     found.has_undecodable = true;
                     continue;
                 }
+                found.has_undecodable |= eryx_http::has_overlong_utf8(&name);
                 // Only some servers take `;` for a separator, too.
                 if part == 0
                     && !parameter

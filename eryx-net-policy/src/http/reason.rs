@@ -18,7 +18,7 @@ words! {
         HostDenied = "host-denied",
         /// Denied: the method is not a token.
         MalformedMethod = "malformed-method",
-        /// Denied: CONNECT, TRACE or TRACK, which no rule can allow.
+        /// Denied: CONNECT, TRACE or TRACK, or HEAD in another case, which no rule can allow.
         MethodRefused = "method-refused",
         /// Denied: the path has no canonical form, or an empty segment, so that servers can read it
         /// in different ways.

@@ -220,7 +220,7 @@ pub(crate) fn check_method(method: &str) -> Result<(), HttpRuleError> {
     if method.contains('*') {
         return Err(HttpRuleError::MethodWildcard { text });
     }
-    if eryx_http::is_refused_method(method) {
+    if eryx_http::is_refused_method(&method.to_ascii_uppercase()) {
         return Err(HttpRuleError::RefusedMethod { text });
     }
     if method.bytes().any(|b| b.is_ascii_lowercase()) {

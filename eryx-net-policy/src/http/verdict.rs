@@ -65,6 +65,8 @@ pub(crate) enum HttpOutcome {
     HostDenied,
     MalformedMethod,
     RefusedMethod,
+    /// `HEAD` in another case.
+    HeadCase,
     MalformedPath(PathErrorKind),
     EmptySegment,
     Path,
@@ -108,7 +110,7 @@ impl HttpVerdict {
             HttpOutcome::MalformedUrl(_) => HttpReason::MalformedUrl,
             HttpOutcome::HostDenied => HttpReason::HostDenied,
             HttpOutcome::MalformedMethod => HttpReason::MalformedMethod,
-            HttpOutcome::RefusedMethod => HttpReason::MethodRefused,
+            HttpOutcome::RefusedMethod | HttpOutcome::HeadCase => HttpReason::MethodRefused,
             HttpOutcome::MalformedPath(_) | HttpOutcome::EmptySegment => HttpReason::MalformedPath,
             HttpOutcome::Path => HttpReason::PathNotAllowed,
             HttpOutcome::Method => HttpReason::MethodNotAllowed,
