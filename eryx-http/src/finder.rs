@@ -60,6 +60,33 @@ impl Finder {
     /// Once it has found a pattern, it returns that index for all further bytes until
     /// [`Finder::reset`].
     pub fn push(&mut self, input: &[u8]) -> Option<usize> {
+        self.search(input);
+        self.found
+    }
+
+    /// Searches the next bytes of the stream for the first pattern, and returns its index and the
+    /// number of bytes up to its end. The search then starts anew: call it again with the bytes
+    /// behind the pattern.
+    ///
+    /// ```
+    /// use eryx_http::Finder;
+    ///
+    /// let mut finder = Finder::new(["key-1", "key-2"])?;
+    /// assert_eq!(finder.push(b"key"), None);
+    /// assert_eq!(finder.find_next(b"-1key-2"), Some((0, 2)));
+    /// assert_eq!(finder.find_next(b"key-2"), Some((1, 5)));
+    /// assert_eq!(finder.find_next(b""), None);
+    /// # Ok::<(), eryx_http::FinderError>(())
+    /// ```
+    pub fn find_next(&mut self, input: &[u8]) -> Option<(usize, usize)> {
+        let at = self.search(input);
+        let found = self.found?;
+        self.reset();
+        Some((found, at))
+    }
+
+    /// Searches up to the end of the first pattern, and returns how many bytes that are.
+    fn search(&mut self, input: &[u8]) -> usize {
         let mut at = 0;
         while self.found.is_none() && at < input.len() {
             if self.end == NodeId::ROOT {
@@ -75,7 +102,7 @@ impl Finder {
                 at += 1;
             }
         }
-        self.found
+        at
     }
 
     /// Starts a new stream.

@@ -20,12 +20,17 @@ const MAX_METHOD: usize = 32;
 /// The most characters of a URL that a message repeats.
 const MAX_SHOWN: usize = 256;
 
+/// The most reasons why a request would be denied that the log stores.
+const MAX_REASONS: usize = 4;
+
 /// A request whose response has not ended.
 pub(super) struct Exchange {
     report: HttpRequestReport,
     started: Instant,
     /// The most bytes that the body of the response may have.
     pub(super) max_response_bytes: Option<u64>,
+    /// The number of reasons in the report why the request would be denied.
+    reasons: usize,
     /// The secrets in the request, which responses are searched for until this one has ended.
     values: Values,
 }
@@ -35,6 +40,7 @@ impl Exchange {
         url.truncate(url.floor_char_boundary(MAX_URL));
         Self {
             max_response_bytes: None,
+            reasons: 0,
             values: Values::new(),
             report: HttpRequestReport {
                 connection: 0,
@@ -118,13 +124,22 @@ impl Exchange {
         self.report.is_upgraded = true;
     }
 
-    /// Records why the request would be denied, and goes on in report-only mode. Only the first
-    /// reason counts.
+    /// Records why the request would be denied, and goes on in report-only mode. The first reasons
+    /// count, each once.
     pub(super) fn would_be_denied(&mut self, message: &str) {
-        if self.report.error.is_none() {
-            self.report.error = Some(format!("goes on, report_only is set: {message}"));
-            self.report.goes_on = true;
-        }
+        let error = match self.report.error.take() {
+            None => format!("goes on, report_only is set: {message}"),
+            Some(error) if self.reasons < MAX_REASONS && !error.contains(message) => {
+                format!("{error}; {message}")
+            }
+            error => {
+                self.report.error = error;
+                return;
+            }
+        };
+        self.reasons += 1;
+        self.report.error = Some(error);
+        self.report.goes_on = true;
     }
 
     /// Returns the entry of the log, with the error that ended the exchange, if one did.

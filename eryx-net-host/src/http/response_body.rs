@@ -122,7 +122,8 @@ impl UnsearchableBody {
         let reason = match self {
             Self::Encoded => {
                 "its Content-Encoding is one in which a secret cannot be recognised, and the request \
-                 asked for identity; the server has to honour Accept-Encoding"
+                 asked for identity; use a server that honours Accept-Encoding, or have the embedder \
+                 remove the secrets for this host"
             }
             Self::Partial => {
                 "it has only a part of the content (status 206 or 226), where a secret could be cut \

@@ -18,12 +18,33 @@ const MAX_REPLACED: usize = 32 * 1024;
 /// The characters of a name that messages repeat.
 const MAX_SHOWN: usize = 64;
 
+/// The most misplaced placeholders of a head that have a message.
+const MAX_MISPLACED: usize = 4;
+
 /// Finds the secrets that a request to `peer` may use.
 pub(super) struct Substitution<'a> {
     context: &'a HttpContext,
     peer: &'a Peer,
     /// The port that the request names, and the others that it may go to.
     ports: &'a [u16],
+}
+
+/// The secrets of a head.
+#[derive(Default)]
+pub(super) struct HeadSecrets {
+    /// The secrets that the head uses, where they may be.
+    pub(super) used: Vec<usize>,
+    /// Why placeholders may not be where they are. It is empty if all of them may.
+    pub(super) misplaced: Vec<String>,
+}
+
+impl HeadSecrets {
+    fn misplaced(&mut self, message: impl FnOnce() -> String) {
+        if self.misplaced.len() < MAX_MISPLACED {
+            self.misplaced.push(message());
+            self.misplaced.dedup();
+        }
+    }
 }
 
 impl<'a> Substitution<'a> {
@@ -64,35 +85,33 @@ impl<'a> Substitution<'a> {
         found
     }
 
-    /// Returns the indices of the secrets that the head uses, or why it may not.
-    pub(super) fn used_by_head(&self, head: &RequestHead) -> Result<Vec<usize>, String> {
-        let mut used = Vec::new();
+    /// Returns the secrets that the head uses.
+    pub(super) fn used_by_head(&self, head: &RequestHead) -> HeadSecrets {
+        let mut secrets = HeadSecrets::default();
         for (name, value) in head.fields().iter() {
-            if let Some((index, _)) = self.store().find(name.as_bytes()).next() {
-                return Err(self.misplaced(index, "the name of a field"));
+            for index in self.found(name.as_bytes()) {
+                secrets.misplaced(|| self.misplaced(index, "the name of a field"));
             }
             let mut found = self.found(value);
             if let Some(credentials) = basic_credentials(value) {
                 found.extend(self.found(&credentials));
             }
             for index in found {
-                let is_named = self.binding(index).is_some_and(|binding| {
-                    let mut headers = binding.headers().iter();
-                    headers.any(|header| header.eq_ignore_ascii_case(name))
-                });
-                if !is_named {
-                    let place = format!("the field `{}`", shortened(name));
-                    return Err(self.misplaced(index, &place));
+                if !self.is_for_field(index, name) {
+                    let place = || format!("the field `{}`", shortened(name));
+                    secrets.misplaced(|| self.misplaced(index, &place()));
+                } else if !is_single(head, name) {
+                    secrets.misplaced(|| {
+                        format!(
+                            "the field `{}` has the placeholder of the secret `{}` and is there more \
+                             than once; send it once",
+                            shortened(name),
+                            self.store().name(index)
+                        )
+                    });
+                } else {
+                    secrets.used.push(index);
                 }
-                if head.fields().all(name).count() > 1 {
-                    return Err(format!(
-                        "the field `{}` has the placeholder of the secret `{}` and is there more \
-                         than once; send it once",
-                        shortened(name),
-                        self.store().name(index)
-                    ));
-                }
-                used.push(index);
             }
         }
         let target = head.path_and_query();
@@ -100,34 +119,48 @@ impl<'a> Substitution<'a> {
             Some((path, query)) => (path, Some(query)),
             None => (&*target, None),
         };
-        if let Some((index, _)) = self.store().find(path.as_bytes()).next() {
-            return Err(self.misplaced(index, "the path"));
+        for index in self.found(path.as_bytes()) {
+            secrets.misplaced(|| self.misplaced(index, "the path"));
         }
         for parameter in query.unwrap_or_default().split('&') {
             let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
-            if let Some((index, _)) = self.store().find(name.as_bytes()).next() {
-                return Err(self.misplaced(index, "the name of a query parameter"));
+            for index in self.found(name.as_bytes()) {
+                secrets.misplaced(|| self.misplaced(index, "the name of a query parameter"));
             }
             for index in self.found(value.as_bytes()) {
-                let is_named = self
-                    .binding(index)
-                    .is_some_and(|binding| binding.query().iter().any(|other| **other == *name));
-                if !is_named {
-                    let place = format!("the query parameter `{}`", shortened(name));
-                    return Err(self.misplaced(index, &place));
+                if self.is_for_parameter(index, name.as_bytes()) {
+                    secrets.used.push(index);
+                } else {
+                    let place = || format!("the query parameter `{}`", shortened(name));
+                    secrets.misplaced(|| self.misplaced(index, &place()));
                 }
-                used.push(index);
             }
         }
         for (index, binding) in self.bindings() {
             let is_missing = |header: &str| head.fields().first(header).is_none();
             if binding.inject().is_some() && binding.headers().iter().all(|h| is_missing(h)) {
-                used.push(index);
+                secrets.used.push(index);
             }
         }
-        used.sort_unstable();
-        used.dedup();
-        Ok(used)
+        secrets.used.sort_unstable();
+        secrets.used.dedup();
+        secrets
+    }
+
+    /// Returns whether a secret may be in the field `name`.
+    fn is_for_field(&self, index: usize, name: &str) -> bool {
+        self.binding(index).is_some_and(|binding| {
+            let mut headers = binding.headers().iter();
+            headers.any(|header| header.eq_ignore_ascii_case(name))
+        })
+    }
+
+    /// Returns whether a secret may be in the query parameter `name`.
+    fn is_for_parameter(&self, index: usize, name: &[u8]) -> bool {
+        self.binding(index).is_some_and(|binding| {
+            let mut names = binding.query().iter();
+            names.any(|other| other.as_bytes() == name)
+        })
     }
 
     /// Returns the secrets that the body of a request may contain.
@@ -139,8 +172,8 @@ impl<'a> Substitution<'a> {
             .collect()
     }
 
-    /// Replaces the placeholders in a head that [`used_by_head`](Self::used_by_head) accepts, and
-    /// adds the fields that bindings inject.
+    /// Replaces the placeholders in a head that are where their secrets may be, and adds the fields
+    /// that bindings inject.
     pub(super) fn apply_to_head(
         &self,
         head: &mut RequestHead,
@@ -157,9 +190,11 @@ impl<'a> Substitution<'a> {
     fn replace_in_fields(&self, head: &mut RequestHead, values: &Values) -> Result<(), String> {
         let mut changes: Vec<(String, Vec<u8>)> = Vec::new();
         for (name, value) in head.fields().iter() {
-            let mut replaced = self.replace(value, values, <[u8]>::to_vec)?;
+            let is_allowed = |index, _| self.is_for_field(index, name) && is_single(head, name);
+            let mut replaced = self.replace(value, values, <[u8]>::to_vec, is_allowed)?;
             if let Some(credentials) = basic_credentials(value)
-                && let Some(credentials) = self.replace(&credentials, values, <[u8]>::to_vec)?
+                && let Some(credentials) =
+                    self.replace(&credentials, values, <[u8]>::to_vec, is_allowed)?
             {
                 let credentials = Zeroizing::new(credentials);
                 replaced = Some([BASIC, BASE64.encode(&credentials).as_bytes()].concat());
@@ -177,7 +212,11 @@ impl<'a> Substitution<'a> {
         let Some((_, query)) = target.split_once('?') else {
             return Ok(());
         };
-        let Some(query) = self.replace(query.as_bytes(), values, percent_encoded)? else {
+        let query = query.as_bytes();
+        let is_allowed = |index, at| {
+            parameter_name(query, at).is_some_and(|name| self.is_for_parameter(index, name))
+        };
+        let Some(query) = self.replace(query, values, percent_encoded, is_allowed)? else {
             return Ok(());
         };
         // The error would have the secret in it.
@@ -219,16 +258,18 @@ impl<'a> Substitution<'a> {
         } else {
             percent_encoded
         };
-        let replaced = self.replace(&body, values, encode)?;
+        let replaced = self.replace(&body, values, encode, |_, _| true)?;
         Ok(replaced.unwrap_or(body))
     }
 
-    /// Returns `text` with its placeholders replaced, or `None` if it has none of them.
+    /// Returns `text` with placeholders replaced, or `None` if none is. `is_allowed` returns whether
+    /// the placeholder of a secret at an offset is replaced.
     fn replace(
         &self,
         text: &[u8],
         values: &Values,
         encode: impl Fn(&[u8]) -> Vec<u8>,
+        is_allowed: impl Fn(usize, usize) -> bool,
     ) -> Result<Option<Vec<u8>>, String> {
         // Mostly, there is none.
         if self.store().find(text).next().is_none() {
@@ -244,6 +285,9 @@ impl<'a> Substitution<'a> {
             let Some((_, value)) = encoded.iter().find(|(other, _)| *other == index) else {
                 continue;
             };
+            if !is_allowed(index, range.start) {
+                continue;
+            }
             let before = &text[end..range.start];
             if output.len() + before.len() + value.len() + (text.len() - range.end) > MAX_REPLACED {
                 return Err(
@@ -347,6 +391,20 @@ pub(super) fn ask_for_readable(head: &mut RequestHead) -> Result<(), String> {
 fn set(head: &mut RequestHead, name: &str, value: &[u8]) -> Result<(), String> {
     let set = head.fields_mut().set(name, value);
     set.map_err(|error| error.kind().to_string())
+}
+
+/// Returns whether a field is in a head once. To set one of several would remove the others.
+fn is_single(head: &RequestHead, name: &str) -> bool {
+    head.fields().all(name).nth(1).is_none()
+}
+
+/// Returns the name of the parameter whose value has the byte at `at`; `None` for a byte of a name.
+fn parameter_name(query: &[u8], at: usize) -> Option<&[u8]> {
+    let before = &query[..at];
+    let start = before.iter().rposition(|&byte| byte == b'&');
+    let parameter = &before[start.map_or(0, |start| start + 1)..];
+    let end = parameter.iter().position(|&byte| byte == b'=')?;
+    Some(&parameter[..end])
 }
 
 /// Returns the start of a name.

@@ -5,7 +5,9 @@ use std::net::IpAddr;
 use eryx_http::Scheme;
 use eryx_net_policy::{Host, HttpPolicy, Inspection, Port};
 
+use crate::audit::entry::AuditEntry;
 use crate::http::context::HttpContext;
+use crate::http::exchange::Exchange;
 
 /// The hosts that a connection can be for, and how its requests are inspected.
 #[derive(Clone, Debug)]
@@ -105,6 +107,18 @@ impl InspectionTarget {
         host.unwrap_or(self.host())
     }
 
+    /// Records in the request log why TLS would be denied, which goes on because of report-only
+    /// mode.
+    pub(crate) fn report_denial(&self, entry: &AuditEntry, message: &str) {
+        let authority = match self.port {
+            443 => with_brackets(self.host()),
+            port => with_port(self.host(), port),
+        };
+        let mut exchange = Exchange::new("", format!("https://{authority}/"), None);
+        exchange.would_be_denied(message);
+        entry.request_ended(exchange.end(None));
+    }
+
     /// Returns the peer of requests in clear text.
     pub(crate) fn plaintext_peer(&self, context: &HttpContext) -> Peer {
         Peer {
@@ -138,9 +152,14 @@ pub(super) fn named_host<'a>(
 
 /// Returns a host and a port for a message.
 pub(super) fn with_port(host: &Host, port: u16) -> String {
+    format!("{}:{port}", with_brackets(host))
+}
+
+/// Returns a host as URLs have it.
+pub(super) fn with_brackets(host: &Host) -> String {
     match host {
-        Host::Address(IpAddr::V6(address)) => format!("[{address}]:{port}"),
-        host => format!("{host}:{port}"),
+        Host::Address(IpAddr::V6(address)) => format!("[{address}]"),
+        host => host.to_string(),
     }
 }
 

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use eryx_net_policy::{Host, Inspection, Port};
 use eryx_tls::ClientSettings;
 
+use crate::audit::entry::AuditEntry;
 use crate::error::NetError;
 use crate::http::context::HttpContext;
 use crate::http::target::{InspectionTarget, Peer, named_host};
@@ -14,6 +15,7 @@ const H2: &[u8] = b"h2";
 
 /// A connection of the guest program on which TLS begins.
 pub(crate) struct TlsTransport<'a> {
+    pub(crate) entry: &'a AuditEntry,
     pub(crate) target: Option<&'a InspectionTarget>,
     /// The hosts that it leads to, as opposed to those behind a proxy of the guest program.
     pub(crate) hosts: Vec<Host>,
@@ -41,7 +43,7 @@ impl HttpContext {
     /// # Errors
     ///
     /// [`NetError::Denied`] if the connection is to an inspected host and the server name is not
-    /// that host.
+    /// that host, unless that is only reported.
     pub(crate) fn tls_peer(
         &self,
         settings: &mut ClientSettings,
@@ -57,11 +59,17 @@ impl HttpContext {
             && !target.has(host)
         {
             let dialled = target.host();
-            return Err(NetError::Denied(format!(
+            let message = format!(
                 "TLS with the server name `{host}` is denied on a connection to `{dialled}`, whose \
                  requests are inspected (http_rules, secrets): use `{dialled}` as server name, or \
                  connect to `{host}`"
-            )));
+            );
+            match connection {
+                Some(connection) if self.is_reported_only(target) => {
+                    target.report_denial(connection.entry, &message);
+                }
+                _ => return Err(NetError::Denied(message)),
+            }
         }
         // Through a proxy of the guest program, the port is not that of the connection.
         let is_own = |connection: &&TlsTransport<'_>| {

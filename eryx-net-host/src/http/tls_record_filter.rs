@@ -1,10 +1,12 @@
 //! The filter of a connection to an inspected host that carries TLS of the guest program: only
-//! records of Eryx's own sessions pass.
+//! records of Eryx's own sessions pass. In report-only mode others pass as well, unless the host can
+//! return a secret.
 
 use std::sync::Arc;
 
 use eryx_net_policy::Host;
 
+use crate::audit::entry::AuditEntry;
 use crate::error::NetError;
 use crate::http::context::HttpContext;
 use crate::http::expected_records::{
@@ -15,25 +17,34 @@ use crate::http::target::{InspectionTarget, with_port};
 /// Compares the bytes that a program writes with the records of one TLS session.
 pub(crate) struct TlsRecordFilter {
     context: Arc<HttpContext>,
+    entry: Arc<AuditEntry>,
     target: InspectionTarget,
     session: Option<Arc<ExpectedRecords>>,
     /// The start of a record that is not complete, and that was not checked.
     partial: Vec<u8>,
     /// How many bytes are missing of a record that was checked.
     missing: usize,
+    /// Whether all further bytes pass, because a denial was only reported.
+    is_reported: bool,
 }
 
 /// The most bytes that one call of [`TlsRecordFilter::push`] appends, less one record.
 const STEP: usize = 48 * 1024;
 
 impl TlsRecordFilter {
-    pub(crate) fn new(context: Arc<HttpContext>, target: InspectionTarget) -> Self {
+    pub(crate) fn new(
+        context: Arc<HttpContext>,
+        entry: Arc<AuditEntry>,
+        target: InspectionTarget,
+    ) -> Self {
         Self {
             context,
+            entry,
             target,
             session: None,
             partial: Vec::new(),
             missing: 0,
+            is_reported: false,
         }
     }
 
@@ -42,22 +53,57 @@ impl TlsRecordFilter {
     ///
     /// # Errors
     ///
-    /// [`NetError::Denied`] for a record that is not the next one of a session for this host.
+    /// [`NetError::Denied`] for a record that is not the next one of a session for this host,
+    /// unless it is only reported.
     pub(crate) fn push(&mut self, data: &[u8], output: &mut Vec<u8>) -> Result<usize, NetError> {
         let mut taken = 0;
-        while taken < data.len() && output.len() < STEP {
-            let rest = &data[taken..];
+        while !self.is_reported {
+            match self.push_records(data, &mut taken, output) {
+                Ok(()) => return Ok(taken),
+                Err(error) => self.report(error)?,
+            }
+        }
+        output.append(&mut self.partial);
+        let rest = &data[taken..];
+        let count = rest.len().min(STEP);
+        output.extend_from_slice(&rest[..count]);
+        Ok(taken + count)
+    }
+
+    /// Reports a denial in report-only mode, as opposed to enforcing it.
+    fn report(&mut self, error: NetError) -> Result<(), NetError> {
+        match &error {
+            NetError::Denied(message) if self.context.is_reported_only(&self.target) => {
+                self.target.report_denial(&self.entry, message);
+                // Its records are no longer counted.
+                self.session = None;
+                self.is_reported = true;
+                Ok(())
+            }
+            _ => Err(error),
+        }
+    }
+
+    /// Takes records of a session, and counts the bytes that it takes in `taken`.
+    fn push_records(
+        &mut self,
+        data: &[u8],
+        taken: &mut usize,
+        output: &mut Vec<u8>,
+    ) -> Result<(), NetError> {
+        while *taken < data.len() && output.len() < STEP {
+            let rest = &data[*taken..];
             if self.missing > 0 {
                 let count = self.missing.min(rest.len());
                 output.extend_from_slice(&rest[..count]);
                 self.missing -= count;
-                taken += count;
+                *taken += count;
                 continue;
             }
             let wanted = self.wanted()?;
             let count = wanted.saturating_sub(self.partial.len()).min(rest.len());
             self.partial.extend_from_slice(&rest[..count]);
-            taken += count;
+            *taken += count;
             // With the header, the length is known.
             if self.partial.len() >= self.wanted()? {
                 self.check()?;
@@ -66,7 +112,7 @@ impl TlsRecordFilter {
                 output.append(&mut self.partial);
             }
         }
-        Ok(taken)
+        Ok(())
     }
 
     /// Returns how many bytes of the current record have to be there before it can be checked: all

@@ -483,8 +483,9 @@ impl Undecided {
             return Mode::Http(self.inspector());
         }
         if self.target.is_enforced() {
-            let context = Arc::clone(&self.context);
-            return Mode::Tls(Box::new(TlsRecordFilter::new(context, self.target.clone())));
+            let (context, entry) = (Arc::clone(&self.context), Arc::clone(&self.entry));
+            let filter = TlsRecordFilter::new(context, entry, self.target.clone());
+            return Mode::Tls(Box::new(filter));
         }
         Mode::Raw
     }

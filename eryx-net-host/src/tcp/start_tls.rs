@@ -113,6 +113,7 @@ impl Connection {
         let inspected = match &context.http {
             Some(http) => {
                 let transport = TlsTransport {
+                    entry: &self.entry,
                     target: self.inspection.as_ref(),
                     hosts: self.hosts(address),
                     address,

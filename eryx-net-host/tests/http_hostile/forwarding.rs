@@ -8,9 +8,10 @@ use eryx_testkit::RequestRecorder;
 
 use crate::recording;
 use crate::support::http::{
-    PlainServer, Provider, authorization, read_until, response, rule, write,
+    Origin, PlainServer, Provider, SECRET, authorization, binding, placeholder, read_until,
+    response, rule, write,
 };
-use crate::support::{drain, within_timeout};
+use crate::support::{drain, send, tls_connected, within_timeout};
 
 #[tokio::test]
 async fn bytes_that_are_only_recorded_are_never_held_back() {
@@ -200,4 +201,117 @@ async fn responses_without_a_body_are_followed_by_others_where_a_secret_was_sent
     assert_eq!(seen, answers.concat());
     let statuses: Vec<_> = network.report().requests.iter().map(|r| r.status).collect();
     assert_eq!(statuses, [200, 204, 304, 200, 200].map(Some));
+}
+
+#[tokio::test]
+async fn a_program_that_waits_for_100_continue_gets_it_after_the_responses_to_earlier_requests() {
+    const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+    for is_provided in [false, true] {
+        let gate = Arc::new(tokio::sync::Notify::new());
+        let opened = Arc::clone(&gate);
+        let server = PlainServer::new(move |mut socket| {
+            let gate = Arc::clone(&opened);
+            async move {
+                for answer in ["first", "second"] {
+                    socket.head().await.expect("a request");
+                    gate.notified().await;
+                    socket.send(&RequestRecorder::ok(answer)).await;
+                }
+                while !socket.read().await.is_empty() {}
+            }
+        })
+        .await;
+        let binding = PlainServer::binding().with_body(true);
+        let secret = match is_provided {
+            true => Secret::with_provider(binding, Arc::new(Provider::default())),
+            false => Secret::new(binding, SECRET).expect("a value"),
+        };
+        let network = Network::new(&server.config.with_secret(secret).expect("a secret"));
+        let mut connection = server.connected(&network).await;
+        let body = format!("token={}", placeholder(&network));
+        let fields = format!(
+            "Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\
+             Expect: 100-continue\r\n",
+            body.len()
+        );
+        let post = server.get("/", &fields).replace("GET", "POST");
+        write(&mut connection, &server.get("/", ""))
+            .await
+            .expect("allowed");
+        send(&mut connection, post.as_bytes()).await;
+        gate.notify_one();
+        let seen = read_until(&mut connection, CONTINUE).await;
+        assert_eq!(seen, [&RequestRecorder::ok("first"), CONTINUE].concat());
+        write(&mut connection, &body).await.expect("allowed");
+        gate.notify_one();
+        let seen = read_until(&mut connection, b"second").await;
+        assert_eq!(seen, RequestRecorder::ok("second"));
+        let received = server.text();
+        assert!(!received.contains("Expect"), "{received}");
+        assert!(!received.contains(&body), "{received}");
+    }
+}
+
+#[tokio::test]
+async fn requests_behind_one_that_expects_100_continue_are_sent_after_its_body() {
+    let origin = Origin::answering(|request| {
+        let line = String::from_utf8_lossy(request);
+        let path = line.split(' ').nth(1).unwrap_or_default();
+        RequestRecorder::ok(&format!("done: {path}"))
+    })
+    .await;
+    let secret = Secret::new(binding("secure.test").with_body(true), SECRET).expect("a value");
+    let network = Network::new(&origin.config.with_secret(secret).expect("a secret"));
+    let port = origin.port();
+    let p = placeholder(&network);
+    let form = "application/x-www-form-urlencoded";
+    // Only bodies of forms and of JSON are collected.
+    for (media_type, body) in [(form, format!("token={p}")), ("text/plain", "x".repeat(20))] {
+        let is_collected = media_type == form;
+        let before = origin.server.text().len();
+        let mut requests = String::new();
+        for (path, framing, body) in [
+            (
+                "/0",
+                format!("Content-Length: {}", body.len()),
+                body.clone(),
+            ),
+            (
+                "/1",
+                "Transfer-Encoding: chunked".to_owned(),
+                format!("{:x}\r\n{body}\r\n0\r\n\r\n", body.len()),
+            ),
+        ] {
+            requests.push_str(&format!(
+                "POST {path} HTTP/1.1\r\nHost: secure.test:{port}\r\nContent-Type: {media_type}\r\n\
+                 Expect: 100-continue\r\n{framing}\r\n\r\n{body}"
+            ));
+        }
+        requests.push_str(&format!(
+            "GET /2 HTTP/1.1\r\nHost: secure.test:{port}\r\n\r\n"
+        ));
+        let mut connection = tls_connected(&network, port).await;
+        send(&mut connection, requests.as_bytes()).await;
+        let seen = read_until(&mut connection, b"done: /2").await;
+        let seen = String::from_utf8(seen).expect("text");
+        let answers: Vec<&str> = seen.lines().filter(|line| line.contains("done")).collect();
+        assert_eq!(seen.matches("HTTP/1.1 200").count(), 3, "{seen}");
+        assert!(seen.find("done: /0") < seen.find("done: /1"), "{answers:?}");
+        let received = origin.server.text()[before..].to_owned();
+        assert_eq!(received.matches(" HTTP/1.1\r\n").count(), 3, "{received}");
+        let expected = match is_collected {
+            true => format!("token={SECRET}"),
+            false => body.clone(),
+        };
+        assert_eq!(received.matches(&expected).count(), 2, "{received}");
+        let expectations = if is_collected { 0 } else { 2 };
+        assert_eq!(
+            received.matches("Expect: 100-continue").count(),
+            expectations,
+            "{received}"
+        );
+    }
+    let log = network.report().requests;
+    assert_eq!(log.len(), 6);
+    assert!(log.iter().all(|request| request.status == Some(200)));
 }

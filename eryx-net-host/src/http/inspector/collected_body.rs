@@ -4,6 +4,7 @@ use eryx_http::{Fields, Framing, RequestHead, write_chunk, write_last_chunk};
 
 use crate::error::NetError;
 use crate::http::inspector::Inspector;
+use crate::http::inspector::requests::Requests;
 use crate::http::secret_store::Values;
 use crate::http::secret_substitution::Substitution;
 
@@ -22,6 +23,8 @@ pub(super) struct Collecting {
     values: Values,
     body: Vec<u8>,
     pub(super) trailers: Option<Fields>,
+    /// Whether the program waits for `100 Continue` before it sends the body.
+    is_continue_owed: bool,
 }
 
 /// The media types in whose bodies placeholders are replaced.
@@ -45,8 +48,10 @@ impl MediaType {
 }
 
 impl Collecting {
-    pub(super) fn new(head: RequestHead, ports: Vec<u16>, values: Values) -> Self {
+    pub(super) fn new(mut head: RequestHead, ports: Vec<u16>, values: Values) -> Self {
         Self {
+            // The peer receives the body with the head.
+            is_continue_owed: head.remove_expectation(),
             head,
             ports,
             values,
@@ -62,6 +67,7 @@ impl Collecting {
 
     /// Adds bytes of the body. Returns `false` if it would be longer than [`max`](Self::max).
     pub(super) fn push(&mut self, data: &[u8]) -> bool {
+        self.is_continue_owed = false;
         let max = self.max();
         let needed = self.body.len() + data.len();
         if needed > max {
@@ -78,6 +84,17 @@ impl Collecting {
 }
 
 impl Inspector {
+    /// Gives the program `100 Continue`, if it waits for that to send a body that is collected, and
+    /// has received the responses to its earlier requests.
+    pub(super) fn release_continue(&mut self) {
+        if self.exchanges.len() == 1
+            && let Requests::Collecting(collecting) = &mut self.requests
+            && std::mem::take(&mut collecting.is_continue_owed)
+        {
+            self.push_for_program(b"HTTP/1.1 100 Continue\r\n\r\n");
+        }
+    }
+
     /// Replaces the placeholders in a complete body, and sends the request.
     pub(super) fn send_collected(&mut self, collecting: Collecting) -> Result<(), NetError> {
         let Collecting {
@@ -86,13 +103,14 @@ impl Inspector {
             values,
             body,
             trailers,
+            is_continue_owed: _,
         } = collecting;
         let context = std::sync::Arc::clone(&self.context);
         let peer = self.peer.clone();
         let substitution = Substitution::new(&context, &peer, &ports);
         let used = substitution.found(&body);
         let allowed = substitution.used_by_body();
-        if let Some(index) = used.iter().find(|index| !allowed.contains(index)) {
+        for index in used.iter().filter(|index| !allowed.contains(index)) {
             self.deny_misplaced(*index, "the body")?;
             if !context.report_only {
                 return Ok(());

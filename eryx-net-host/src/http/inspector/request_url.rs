@@ -1,13 +1,11 @@
 //! The URL and the port of a request.
 
 use std::fmt::Write;
-use std::net::IpAddr;
 
 use eryx_http::RequestHead;
-use eryx_net_policy::Host;
 
 use crate::http::inspector::Inspector;
-use crate::http::target::Peer;
+use crate::http::target::{Peer, with_brackets};
 
 impl Inspector {
     /// Returns the port that a request is for, and after it all others that it may go to.
@@ -74,11 +72,7 @@ impl Inspector {
 
 /// Returns the scheme and the host of the URLs of a peer.
 pub(super) fn scheme_and_host(peer: &Peer) -> String {
-    let scheme = peer.scheme.as_str();
-    match &peer.host {
-        Host::Address(IpAddr::V6(address)) => format!("{scheme}://[{address}]"),
-        host => format!("{scheme}://{host}"),
-    }
+    format!("{}://{}", peer.scheme.as_str(), with_brackets(&peer.host))
 }
 
 /// Returns the port in `Host`.

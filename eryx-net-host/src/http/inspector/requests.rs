@@ -12,7 +12,7 @@ use crate::http::inspector::collected_body::{Collecting, MediaType};
 use crate::http::inspector::{Inspector, MAX_HEAD, STEP};
 use crate::http::request_check::RequestCheck;
 use crate::http::secret_store::{Value, ValueFuture, Values};
-use crate::http::secret_substitution::{self, Substitution};
+use crate::http::secret_substitution::{self, HeadSecrets, Substitution};
 
 /// The treatment of bytes from the program.
 pub(super) enum Requests {
@@ -29,6 +29,12 @@ pub(super) enum Requests {
     /// The connection has ended.
     Failed(NetError),
 }
+
+/// The most characters of a field that a message repeats.
+const MAX_SHOWN: usize = 64;
+
+/// The reason of a denial because of a placeholder.
+const MISPLACED: &str = "misplaced-secret";
 
 /// The reason of a denial of `Upgrade`.
 const UPGRADE_DENIED: &str = "upgrade-not-allowed";
@@ -132,7 +138,10 @@ impl Inspector {
 
     fn deny_without_value(&mut self, index: usize, error: &str) -> Result<(), NetError> {
         let name = self.context.secrets.name(index);
-        let message = format!("the embedder gave no value for the secret `{name}`: {error}");
+        let message = format!(
+            "the embedder gave no value for the secret `{name}`: {error}; send it again later, or have \
+             the embedder look at the function that supplies the value"
+        );
         self.deny_current("secret-unavailable", &message)
     }
 
@@ -268,23 +277,23 @@ impl Inspector {
             && self.has_secrets
             && !protocols.eq_ignore_ascii_case("websocket")
         {
-            let message = "it offers another protocol than WebSocket (Upgrade), and what a host with \
-                           secrets sends is searched for them; leave Upgrade out";
-            return self.deny_current(UPGRADE_DENIED, message);
+            let offered: String = protocols.chars().take(MAX_SHOWN).collect();
+            let message = format!(
+                "it offers `{offered}` (Upgrade), and what a host with secrets sends is searched for them, \
+                 in HTTP and WebSocket only; leave Upgrade out, or offer `websocket` alone"
+            );
+            return self.deny_current(UPGRADE_DENIED, &message);
         }
         let context = Arc::clone(&self.context);
         let peer = Arc::clone(&self.peer);
         let substitution = Substitution::new(&context, &peer, &ports);
-        let used = match substitution.used_by_head(&head) {
-            Ok(used) => used,
-            Err(message) if self.is_searched() => {
-                return self.deny_current("misplaced-secret", &message);
+        let HeadSecrets { used, misplaced } = substitution.used_by_head(&head);
+        for message in misplaced {
+            if self.is_searched() {
+                return self.deny_current(MISPLACED, &message);
             }
-            Err(message) => {
-                self.would_be_denied(&message);
-                Vec::new()
-            }
-        };
+            self.would_be_denied(&message);
+        }
         let mut needed = used.clone();
         let has_body = !matches!(head.framing(), Framing::Empty | Framing::Length(0));
         let mut is_collected = false;
@@ -346,16 +355,14 @@ impl Inspector {
         }
         if let Err(error) = applied {
             let message = format!("the secrets cannot be put into it: {error}");
-            return self.deny_current("misplaced-secret", &message);
+            return self.deny_current(MISPLACED, &message);
         }
         if let Err(error) = self.record_secrets(head_values) {
             return self.deny_current("secret-unavailable", &error);
         }
         if is_collected {
-            if head.expects_continue() && self.exchanges.len() == 1 {
-                self.push_for_program(b"HTTP/1.1 100 Continue\r\n\r\n");
-            }
             self.requests = Requests::Collecting(Box::new(Collecting::new(head, ports, values)));
+            self.release_continue();
             return Ok(());
         }
         let mut bytes = Vec::new();
@@ -408,22 +415,27 @@ impl Inspector {
             }
             _ => {}
         }
-        match self.finder.as_mut().and_then(|finder| finder.push(data)) {
-            Some(index) => self.deny_misplaced(index, "the body"),
-            None => Ok(()),
+        let mut rest = data;
+        while let Some((index, end)) = self.finder.as_mut().and_then(|f| f.find_next(rest)) {
+            self.deny_misplaced(index, "the body")?;
+            if !self.context.report_only {
+                return Ok(());
+            }
+            rest = &rest[end..];
         }
+        Ok(())
     }
 
     fn on_request_trailers(&mut self, fields: Fields) -> Result<(), NetError> {
-        let found = fields.iter().find_map(|(name, value)| {
-            let name = self.context.secrets.find(name.as_bytes()).next();
-            name.or_else(|| self.context.secrets.find(value).next())
-        });
-        if let Some((index, _)) = found
-            && self.peer.is_enforced()
-        {
+        let context = Arc::clone(&self.context);
+        let texts = fields
+            .iter()
+            .flat_map(|(name, value)| [name.as_bytes(), value]);
+        let found = texts.flat_map(|text| context.secrets.find(text));
+        let is_enforced = self.peer.is_enforced();
+        for (index, _) in found.filter(|_| is_enforced) {
             self.deny_misplaced(index, "a trailer field")?;
-            if !self.context.report_only {
+            if !context.report_only {
                 return Ok(());
             }
         }
@@ -546,7 +558,7 @@ impl Inspector {
             self.would_be_denied(&message);
             return Ok(());
         }
-        self.deny_current("misplaced-secret", &message)
+        self.deny_current(MISPLACED, &message)
     }
 
     /// Denies the request that the program sends now, because of the length of its body. In

@@ -338,6 +338,7 @@ impl Inspector {
             None => {}
         }
         self.release_denial();
+        self.release_continue();
     }
 
     /// Gives the program the bytes of a body that are not held back.
