@@ -237,7 +237,7 @@ print(signal.sigwait([signal.SIGUSR2]) == signal.SIGUSR2)
     assert_eq!(
         run_program(loopback(), &json!({}), text).await,
         "['SIGUSR1'] True\n['SIGUSR1', 'SIGUSR1'] True\nAlarm 0\nAlarm 0\nTrue\nTrue\n\
-         OSError(EDEADLK) ItimerError(EINVAL)\n143\nTrue\nNone\nTrue\nTrue\n"
+         OSError(EDEADLK) itimer_error(EINVAL)\n143\nTrue\nNone\nTrue\nTrue\n"
     );
 }
 

@@ -59,6 +59,16 @@ async fn types_of_ctypes_work_and_libraries_are_refused() {
 }
 
 #[tokio::test]
+async fn wrong_arguments_raise_the_exceptions_of_cpython() {
+    run(include_str!("programs/stdlib/errors_of_arguments.py")).await;
+}
+
+#[tokio::test]
+async fn clocks_signals_and_numbers_of_devices_are_those_of_linux() {
+    run(include_str!("programs/stdlib/clocks.py")).await;
+}
+
+#[tokio::test]
 async fn time_zones_are_in_the_image_and_local_time_is_that_of_tz() {
     run(include_str!("programs/stdlib/time_zones.py")).await;
 }

@@ -15,6 +15,7 @@ import _eryx_threads
 from eryx_guest import clocks
 from eryx_guest.threads import scheduler
 from eryx_net import interval_timers
+from eryx_net.timeouts import checked_nanoseconds
 
 _allocate = _thread.allocate_lock
 _CRLock: Any = _thread.RLock
@@ -24,13 +25,14 @@ def _checked_timeout(blocking: bool, timeout: float) -> int | None:
     """Returns the timeout of `acquire` in nanoseconds. Raises the exceptions of CPython's."""
     if timeout == -1:
         return None if blocking else 0
+    nanoseconds = checked_nanoseconds(timeout)
     if not blocking:
         raise ValueError("can't specify a timeout for a non-blocking call")
-    if timeout < 0:
+    if nanoseconds < 0:
         raise ValueError("timeout value must be a non-negative number")
     if timeout > _thread.TIMEOUT_MAX:
         raise OverflowError("timeout value is too large")
-    return int(timeout * 1e9)
+    return nanoseconds
 
 
 class Lock:

@@ -23,6 +23,9 @@ _BLOCK = 65536
 
 _MAX_NAME = 255
 
+OPEN_FILES = 256
+"""The files that a sandbox can have open."""
+
 _NOT_A_TERMINAL = "a sandbox has no terminal"
 
 ST_RDONLY, ST_NOSUID = 1, 2
@@ -95,11 +98,14 @@ def sysconf(name: Any, /) -> int:
     if number in (_PHYSICAL_PAGES, _AVAILABLE_PAGES):
         # The C library returns the constant of another variable.
         return int(capacity().memory_bytes // _BLOCK)
+    if number == _OPEN_FILES:
+        return OPEN_FILES
     return _stock_sysconf(name)
 
 
 _PHYSICAL_PAGES = posix.sysconf_names.get("SC_PHYS_PAGES")
 _AVAILABLE_PAGES = posix.sysconf_names.get("SC_AVPHYS_PAGES")
+_OPEN_FILES = posix.sysconf_names.get("SC_OPEN_MAX")
 
 
 def access(
@@ -331,19 +337,42 @@ def _no_terminal(fd: int) -> NoReturn:
     raise OSError(errno.ENOTTY, os.strerror(errno.ENOTTY))
 
 
+# The device numbers of Linux: 12 bits of the major number above 8 of the minor one, and the rest of
+# both above.
+
+
 def makedev(major: int, minor: int, /) -> int:
     """Compose a raw device number from the major and minor device numbers."""
-    return operator.index(major) << 8 | operator.index(minor)
+    major, minor = _device(major) & 0xFFFFFFFF, _device(minor) & 0xFFFFFFFF
+    low = (major & 0xFFF) << 8 | minor & 0xFF
+    return (major & 0xFFFFF000) << 32 | (minor & 0xFFFFFF00) << 12 | low
 
 
 def major(device: int, /) -> int:
     """Extract a device major number from a raw device number."""
-    return operator.index(device) >> 8
+    device = _device(device)
+    return _part(device >> 32 & 0xFFFFF000 | device >> 8 & 0xFFF)
 
 
 def minor(device: int, /) -> int:
     """Extract a device minor number from a raw device number."""
-    return operator.index(device) & 0xFF
+    device = _device(device)
+    return _part(device >> 12 & 0xFFFFFF00 | device & 0xFF)
+
+
+def _device(number: Any) -> int:
+    """Returns an unsigned number of 64 bits. -1 stands for no device."""
+    if not isinstance(number, int):
+        raise TypeError("an integer is required")
+    if number < -1:
+        raise OverflowError("can't convert negative int to unsigned")
+    if number >= 1 << 64:
+        raise OverflowError("int too big to convert")
+    return number & (1 << 64) - 1
+
+
+def _part(number: int) -> int:
+    return -1 if number == 0xFFFFFFFF else number
 
 
 _FUNCTIONS = (

@@ -8,9 +8,11 @@ before anything imports `signal`, which takes its names from `_signal`.
 import _signal
 import _thread
 import contextlib
+import operator
 import os
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterable
 from functools import partial
 from types import FrameType
@@ -19,7 +21,9 @@ from typing import Any
 from eryx_guest.struct_sequence import StructSequence
 from eryx_guest.threads import scheduler
 from eryx_net import builtin_functions, interval_timers
+from eryx_net.arguments import c_int, c_long
 from eryx_net.errors import os_error
+from eryx_net.timeouts import checked_nanoseconds
 
 # Linux's constants, which WASI lacks.
 SIG_BLOCK, SIG_UNBLOCK, SIG_SETMASK = 0, 1, 2
@@ -44,12 +48,27 @@ _UNBLOCKABLE = frozenset((_signal.SIGKILL, _signal.SIGSTOP))
 _BUILT_IN = frozenset(
     (
         *("raise_signal", "set_wakeup_fd", "siginterrupt", "pthread_kill"),
-        *("alarm", "setitimer", "getitimer"),
+        *("alarm", "setitimer", "getitimer", "signal", "sigpending", "valid_signals"),
+        "strsignal",
     )
 )
 
 # Those that the C library keeps to itself.
 _RESERVED = (32, 33)
+
+# Linux's names that WASI lacks.
+_NAMES = {"SIGCLD": _signal.SIGCHLD, "SIGPOLL": 29, "SIGSTKFLT": 16, "SIGRTMIN": 34, "SIGRTMAX": 64}
+
+# Linux's descriptions (glibc) where WASI has others.
+_DESCRIPTIONS = {
+    _signal.SIGFPE: "Floating point exception",
+    _signal.SIGCHLD: "Child exited",
+    **dict.fromkeys(_RESERVED),
+    **{
+        number: f"Real-time signal {number - _NAMES['SIGRTMIN']}"
+        for number in range(_NAMES["SIGRTMIN"], _NAMES["SIGRTMAX"] + 1)
+    },
+}
 
 _SIGNAL_FIELDS = ("si_signo", "si_code", "si_errno", "si_pid", "si_uid", "si_status", "si_band")
 
@@ -59,18 +78,45 @@ _wakeup_fd = -1
 
 _handler: Callable[[int], Any] = _signal.getsignal
 _stock_signal: Any = _signal.signal
+_stock_strsignal: Any = _signal.strsignal
 
 
-def _checked(signalnum: Any) -> int:
-    if not isinstance(signalnum, int):
-        kind = type(signalnum).__name__
-        raise TypeError(f"'{kind}' object cannot be interpreted as an integer")
-    return int(signalnum)
+def _in_range(signalnum: Any) -> int:
+    number = c_int(signalnum)
+    if not 1 <= number < _signal.NSIG:
+        raise ValueError("signal number out of range")
+    return number
+
+
+def _signal_set(mask: Iterable[Any]) -> set[int]:
+    """Returns the signals of a set. Warns of the numbers that are none, as CPython does."""
+    numbers = set()
+    for each in mask:
+        number = operator.index(each)
+        if not 1 <= number < _signal.NSIG:
+            # What C has of a number that does not fit in a long.
+            shown = number if -1 << 63 <= number < 1 << 63 else -1
+            raise ValueError(f"signal number {shown} out of range [1; {_signal.NSIG - 1}]")
+        if number in _RESERVED:
+            message = f"invalid signal number {number}, please use valid_signals()"
+            warnings.warn(message, RuntimeWarning, stacklevel=3)
+        else:
+            numbers.add(number)
+    return numbers
 
 
 def valid_signals() -> set[int]:
     """Returns the numbers of all signals of this platform."""
     return {number for number in range(1, _signal.NSIG) if number not in _RESERVED}
+
+
+def strsignal(signalnum: int, /) -> str | None:
+    """Return the system description of the given signal, None for a signal without one."""
+    number = _in_range(signalnum)
+    if number in _DESCRIPTIONS:
+        return _DESCRIPTIONS[number]
+    description: str | None = _stock_strsignal(number)
+    return description
 
 
 def _check_main(name: str) -> None:
@@ -92,8 +138,8 @@ def raise_signal(signalnum: int, /) -> None:
     Without a handler, a signal whose default action ends a process raises SystemExit with the
     status that a shell reports, 128 and the number.
     """
-    number = _checked(signalnum)
-    if not 0 <= number < _signal.NSIG:
+    number = c_int(signalnum)
+    if not 0 <= number < _signal.NSIG or number in _RESERVED:
         raise os_error("EINVAL")
     if number:
         deliver(number, sys._getframe(1))
@@ -128,9 +174,7 @@ def _handle(number: int, frame: FrameType | None) -> None:
 
 def interrupt_main(signum: int = _signal.SIGINT, /) -> None:
     """Simulate the arrival of the given signal in the main thread, if it has a handler."""
-    number = _checked(signum)
-    if not 1 <= number < _signal.NSIG:
-        raise ValueError("signal number out of range")
+    number = _in_range(signum)
     if callable(_handler(number)):
         deliver(number, sys._getframe(1))
 
@@ -148,8 +192,8 @@ def set_wakeup_fd(fd: int, /, *, warn_on_full_buffer: bool = True) -> int:
     -1 stands for none.
     """
     global _wakeup_fd
+    number = c_int(fd)
     _check_main("set_wakeup_fd")
-    number = _checked(fd)
     if number != -1:
         os.fstat(number)
         if os.get_blocking(number):
@@ -160,10 +204,8 @@ def set_wakeup_fd(fd: int, /, *, warn_on_full_buffer: bool = True) -> int:
 
 def siginterrupt(signalnum: int, flag: bool, /) -> None:
     """Checks the number. Calls are always continued after a signal (PEP 475)."""
-    number = _checked(signalnum)
-    if not 1 <= number < _signal.NSIG:
-        raise ValueError("signal number out of range")
-    if number in _UNBLOCKABLE:
+    number = _in_range(signalnum)
+    if number in _UNBLOCKABLE or number in _RESERVED:
         raise os_error("EINVAL")
 
 
@@ -172,11 +214,10 @@ def pthread_sigmask(how: int, mask: Iterable[int], /) -> set[int]:
 
     Delivers pending signals that are no longer blocked.
     """
-    numbers = {_checked(number) for number in mask}
-    if not all(1 <= number < _signal.NSIG for number in numbers):
-        raise ValueError(f"signal number out of range [1; {_signal.NSIG - 1}]")
+    how = c_int(how)
+    numbers = _signal_set(mask)
     previous = set(_blocked)
-    match _checked(how):
+    match how:
         case 0:
             _blocked.update(numbers)
         case 1:
@@ -209,21 +250,25 @@ struct_siginfo.__module__ = "signal"
 
 def sigwait(sigset: Iterable[int], /) -> int:
     """Takes a pending signal of a set. Waits for those of timers and other threads."""
-    number = _take(sigset, None)
+    number = _take(_signal_set(sigset), None)
     assert number is not None  # There is no timeout.
     return number
 
 
 def sigwaitinfo(sigset: Iterable[int], /) -> struct_siginfo:
     """Does what `sigwait` does, and returns a struct_siginfo."""
-    return _information(sigwait(sigset))
+    number = _take(_signal_set(sigset), None)
+    assert number is not None  # There is no timeout.
+    return _information(number)
 
 
 def sigtimedwait(sigset: Iterable[int], timeout: float, /) -> struct_siginfo | None:
     """Does what `sigwaitinfo` does. Returns None after `timeout` seconds."""
-    if timeout < 0:
+    numbers = _signal_set(sigset)
+    nanoseconds = checked_nanoseconds(timeout)
+    if nanoseconds < 0:
         raise ValueError("timeout must be non-negative")
-    number = _take(sigset, int(timeout * 1e9))
+    number = _take(numbers, nanoseconds)
     return None if number is None else _information(number)
 
 
@@ -231,9 +276,8 @@ def _information(number: int) -> struct_siginfo:
     return struct_siginfo((number, 0, 0, os.getpid(), 0, 0, 0))
 
 
-def _take(sigset: Iterable[int], timeout: int | None) -> int | None:
+def _take(numbers: set[int], timeout: int | None) -> int | None:
     """Takes a pending signal of a set, or waits for one up to `timeout` nanoseconds."""
-    numbers = {_checked(number) for number in sigset}
     end = None if timeout is None else time.monotonic_ns() + timeout
     while True:
         for number in sorted(numbers & _pending):
@@ -268,8 +312,9 @@ def pause() -> None:
 
 def pthread_kill(thread_id: int, signalnum: int, /) -> None:
     """Sends a signal to the program: the main thread calls its handler."""
-    sys.audit("signal.pthread_kill", _checked(thread_id), _checked(signalnum))
-    raise_signal(signalnum)
+    thread_id, number = c_long(thread_id), c_int(signalnum)
+    sys.audit("signal.pthread_kill", thread_id, number)
+    raise_signal(number)
 
 
 def install() -> None:
@@ -279,6 +324,7 @@ def install() -> None:
     for function in (
         signal,
         valid_signals,
+        strsignal,
         raise_signal,
         set_wakeup_fd,
         siginterrupt,
@@ -299,7 +345,9 @@ def install() -> None:
         value = builtin_functions.built_in(function) if built_in else function
         setattr(module, function.__name__, value)
     interrupt_main.__module__ = _thread.__name__
-    _thread.interrupt_main = interrupt_main
+    _thread.interrupt_main = builtin_functions.built_in(interrupt_main)
+    for name, number in _NAMES.items():
+        setattr(module, name, number)
     for name in ("SIG_BLOCK", "SIG_UNBLOCK", "SIG_SETMASK"):
         setattr(module, name, globals()[name])
     for number, name in enumerate(("ITIMER_REAL", "ITIMER_VIRTUAL", "ITIMER_PROF")):

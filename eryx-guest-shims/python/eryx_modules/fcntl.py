@@ -15,6 +15,7 @@ import _eryx_native
 
 from eryx_guest.threads import scheduler
 from eryx_net import descriptors
+from eryx_net.arguments import c_int, file_descriptor
 from eryx_net.pipes import CAPACITY, PipeEnd
 
 # The numbers of Linux, except for those that WASI's C library defines.
@@ -35,19 +36,10 @@ LOCK_MAND, LOCK_READ, LOCK_WRITE, LOCK_RW = 32, 64, 128, 192
 _locks: dict[tuple[int, int], dict[int, int]] = {}
 
 
-def _descriptor(fd: Any) -> int:
-    number = fd if isinstance(fd, int) else fd.fileno()
-    if not isinstance(number, int):
-        raise TypeError("fileno() returned a non-integer")
-    if number < 0:
-        raise ValueError(f"file descriptor cannot be a negative integer ({number})")
-    return number
-
-
 def fcntl(fd: Any, cmd: int, arg: Any = 0, /) -> Any:
     """Perform the operation `cmd` on file descriptor fd: flags of descriptors, and locks."""
-    number = _descriptor(fd)
-    cmd = operator.index(cmd)
+    number = file_descriptor(fd)
+    cmd = c_int(cmd)
     sys.audit("fcntl.fcntl", number, cmd, arg)
     if cmd in (F_GETLK, F_SETLK, F_SETLKW, F_OFD_GETLK, F_OFD_SETLK, F_OFD_SETLKW):
         _check_open(number)
@@ -131,7 +123,7 @@ def _check_open(fd: int) -> os.stat_result:
 
 def ioctl(fd: Any, request: int, arg: Any = 0, mutate_flag: bool = True, /) -> Any:
     """Raises OSError(ENOTTY): a sandbox has no devices and terminals."""
-    number = _descriptor(fd)
+    number = file_descriptor(fd)
     sys.audit("fcntl.ioctl", number, request, arg)
     if number > 2:
         _check_open(number)
@@ -144,8 +136,8 @@ def flock(fd: Any, operation: int, /) -> None:
     While another open file of this program has the lock, raises BlockingIOError with LOCK_NB, and
     waits without. Raises OSError(EDEADLK) where it would wait for ever.
     """
-    number = _descriptor(fd)
-    operation = operator.index(operation)
+    number = file_descriptor(fd)
+    operation = c_int(operation)
     sys.audit("fcntl.flock", number, operation)
     status = _check_open(number)
     key = (status.st_dev, status.st_ino)
@@ -191,8 +183,8 @@ def _wait_until_free(key: tuple[int, int], own: int, kind: int) -> None:
 
 def lockf(fd: Any, cmd: int, len: int = 0, start: int = 0, whence: int = 0, /) -> None:
     """Lock a part of a file against other processes, of which a sandbox has none."""
-    number = _descriptor(fd)
-    cmd = operator.index(cmd)
+    number = file_descriptor(fd)
+    cmd = c_int(cmd)
     sys.audit("fcntl.lockf", number, cmd, len, start, whence)
     _check_open(number)
     if cmd & ~LOCK_NB not in (LOCK_SH, LOCK_EX, LOCK_UN):

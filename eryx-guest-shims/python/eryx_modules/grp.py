@@ -23,11 +23,18 @@ _GROUPS = (("user", "x", 0), ("root", "x", 0), ("nogroup", "x", 65534))
 
 def getgrgid(id: int) -> struct_group:
     """Return the group database entry for the given numeric group ID."""
-    return accounts.find_id(getgrall(), id, "getgrgid(): gid not found")
+    number = accounts.checked_id(id, "gid")
+    if not -1 <= number < 1 << 32:
+        raise OverflowError(
+            f"gid is {'less than minimum' if number < 0 else 'greater than maximum'}"
+        )
+    return accounts.find_id(getgrall(), number, "getgrgid(): gid not found")
 
 
 def getgrnam(name: str) -> struct_group:
     """Return the group database entry for the given group name."""
+    if not isinstance(name, str):
+        raise TypeError(f"getgrnam() argument 1 must be str, not {type(name).__name__}")
     return accounts.find_name(getgrall(), name, "getgrnam")
 
 

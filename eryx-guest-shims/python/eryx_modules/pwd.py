@@ -30,11 +30,16 @@ _USERS = (
 
 def getpwuid(uid: int, /) -> struct_passwd:
     """Return the password database entry for the given numeric user ID."""
-    return accounts.find_id(_USERS, uid, "getpwuid(): uid not found")
+    number = accounts.checked_id(uid, "uid")
+    if not -1 <= number < 1 << 32:
+        raise KeyError("getpwuid(): uid not found")
+    return accounts.find_id(_USERS, number, "getpwuid(): uid not found")
 
 
 def getpwnam(name: str, /) -> struct_passwd:
     """Return the password database entry for the given user name."""
+    if not isinstance(name, str):
+        raise TypeError(f"getpwnam() argument must be str, not {type(name).__name__}")
     return accounts.find_name(_USERS, name, "getpwnam")
 
 

@@ -1,7 +1,6 @@
 """Limits and usage of the process, by the limits that the embedder sets for the sandbox."""
 
 import errno
-import operator
 import os
 import sys
 import time
@@ -10,6 +9,7 @@ from typing import Any
 from eryx_guest import os_functions
 from eryx_guest.refusal import denied
 from eryx_guest.struct_sequence import StructSequence
+from eryx_net.arguments import c_int, c_long
 
 error = OSError
 
@@ -20,8 +20,7 @@ RLIMIT_NPROC, RLIMIT_NOFILE, RLIMIT_MEMLOCK, RLIMIT_AS, RLIMIT_LOCKS = range(6, 
 RLIMIT_SIGPENDING, RLIMIT_MSGQUEUE, RLIMIT_NICE, RLIMIT_RTPRIO, RLIMIT_RTTIME = range(11, 16)
 _LIMITS = 16
 
-# What a sandbox cannot have more of.
-_OPEN_FILES = 256
+# What a sandbox cannot have more of, besides open files.
 _PROCESSES = 1
 
 _PAGE = 65536
@@ -40,6 +39,7 @@ class struct_rusage(StructSequence, fields=dict.fromkeys(_FIELDS)):
 
 def getrusage(who: int, /) -> struct_rusage:
     """Return the time that the sandbox has run. Its use of memory is only known to the embedder."""
+    who = c_int(who)
     if who not in (RUSAGE_SELF, RUSAGE_CHILDREN, RUSAGE_THREAD):
         raise ValueError("invalid who parameter")
     used = 0.0 if who == RUSAGE_CHILDREN else time.process_time()
@@ -47,11 +47,16 @@ def getrusage(who: int, /) -> struct_rusage:
     return struct_rusage((used, 0.0, memory, *(0 for _ in _FIELDS[3:])))
 
 
+def _checked(resource: Any) -> int:
+    number = c_int(resource)
+    if not 0 <= number < _LIMITS:
+        raise ValueError("invalid resource specified")
+    return number
+
+
 def getrlimit(resource: int, /) -> tuple[int, int]:
     """Return a tuple (soft, hard) with the limits of a resource."""
-    resource = operator.index(resource)
-    if not 0 <= resource < _LIMITS:
-        raise ValueError("invalid resource specified")
+    resource = _checked(resource)
     if resource in _limits:
         return _limits[resource]
     if resource in (RLIMIT_AS, RLIMIT_DATA):
@@ -66,7 +71,7 @@ def getrlimit(resource: int, /) -> tuple[int, int]:
 _FIXED = {
     RLIMIT_CORE: 0,
     RLIMIT_NPROC: _PROCESSES,
-    RLIMIT_NOFILE: _OPEN_FILES,
+    RLIMIT_NOFILE: os_functions.OPEN_FILES,
     RLIMIT_MEMLOCK: 0,
     RLIMIT_MSGQUEUE: 0,
     RLIMIT_NICE: 0,
@@ -80,12 +85,16 @@ _WITHOUT_EFFECT = {RLIMIT_CORE, RLIMIT_MEMLOCK, RLIMIT_LOCKS, RLIMIT_MSGQUEUE, R
 
 def setrlimit(resource: int, limits: Any, /) -> None:
     """Set limits of a resource. A sandbox enforces those of its embedder, and no others."""
+    resource = c_int(resource)
     sys.audit("resource.setrlimit", resource, limits)
-    _set_limits(resource, limits)
+    _set_limits(_checked(resource), limits)
 
 
 def _set_limits(resource: int, limits: Any) -> None:
-    soft, hard = (operator.index(each) for each in limits)
+    given = tuple(limits)
+    if len(given) != 2:
+        raise ValueError("expected a tuple of 2 integers")
+    soft, hard = (_limit(each) for each in given)
     old_soft, old_hard = getrlimit(resource)
     if _is_above(soft, hard):
         raise ValueError("current limit exceeds maximum limit")
@@ -102,6 +111,12 @@ def _set_limits(resource: int, limits: Any) -> None:
     _limits[resource] = (soft, hard)
 
 
+def _limit(value: Any) -> int:
+    """Returns a limit. Those of Linux are unsigned, and the largest is infinity."""
+    number = c_long(value)
+    return number if number >= RLIM_INFINITY else number + (1 << 64)
+
+
 def _is_above(limit: int, other: int) -> bool:
     if other == RLIM_INFINITY:
         return False
@@ -110,7 +125,9 @@ def _is_above(limit: int, other: int) -> bool:
 
 def prlimit(pid: int, resource: int, limits: Any = None, /) -> tuple[int, int]:
     """Return the limits of this process, and set new ones as `setrlimit` does."""
+    pid, resource = c_int(pid), c_int(resource)
     sys.audit("resource.prlimit", pid, resource, limits)
+    resource = _checked(resource)
     if pid not in (0, os.getpid()):
         raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH))
     old = getrlimit(resource)

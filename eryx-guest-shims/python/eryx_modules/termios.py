@@ -1,9 +1,10 @@
 """Terminals, of which a sandbox has none: every function raises ENOTTY, as on a file."""
 
 import errno
-import operator
 import os
 from typing import Any, NoReturn
+
+from eryx_net.arguments import file_descriptor
 
 
 class error(Exception):
@@ -47,9 +48,7 @@ _POSIX_VDISABLE = 0
 
 
 def _refuse(fd: Any) -> NoReturn:
-    number = operator.index(fd if isinstance(fd, int) else fd.fileno())
-    if number < 0:
-        raise ValueError(f"file descriptor cannot be a negative integer ({number})")
+    number = file_descriptor(fd)
     if number > 2:
         try:
             os.fstat(number)

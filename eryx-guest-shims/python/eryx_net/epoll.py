@@ -14,9 +14,10 @@ from types import TracebackType
 from typing import Any
 
 from . import descriptors
+from .arguments import file_descriptor
 from .descriptors import FIRST, Description
 from .errors import os_error
-from .select import FileDescriptorLike, _duration, _events, _interest, descriptor
+from .select import FileDescriptorLike, _duration, _events, _interest
 from .sockets import readiness
 from .timeouts import nanoseconds
 
@@ -145,7 +146,7 @@ class Epoll:
         At most `maxevents` of them: those first that were reported least recently."""
         masks = self._masks()
         limit = None
-        if timeout is not None and (seconds := _duration(timeout, "timeout")) >= 0:
+        if timeout is not None and (seconds := _duration(timeout, "an integer")) >= 0:
             limit = nanoseconds(seconds)
         count = operator.index(maxevents)
         if count != -1 and count <= 0:
@@ -171,7 +172,7 @@ Epoll.__module__ = "select"
 
 def _checked(fd: FileDescriptorLike) -> int:
     """Returns the number of a descriptor that can be waited for."""
-    number = descriptor(fd)
+    number = file_descriptor(fd)
     if descriptors.find(number) is None:
         mode = os.fstat(number).st_mode
         if stat.S_ISREG(mode) or stat.S_ISDIR(mode):

@@ -12,13 +12,16 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
+from .arguments import c_int
 from .errors import error_number
+from .timeouts import checked_nanoseconds
 
 
 class ItimerError(OSError):
     """An error of `setitimer` or `getitimer`."""
 
 
+ItimerError.__name__ = ItimerError.__qualname__ = "itimer_error"
 ItimerError.__module__ = "signal"
 
 _REAL = 0
@@ -50,10 +53,8 @@ def alarm(seconds: int, /) -> int:
 
     Returns the seconds that were left of the previous alarm.
     """
-    if not isinstance(seconds, int):
-        kind = type(seconds).__name__
-        raise TypeError(f"'{kind}' object cannot be interpreted as an integer")
-    left, _ = _set(float(seconds), 0.0)
+    # The number is unsigned in C.
+    left, _ = _set(float(c_int(seconds) & 0xFFFFFFFF), 0.0)
     # Rounded up, so that a running alarm never counts as none.
     return -int(-left // 1) if left else 0
 
@@ -63,15 +64,17 @@ def setitimer(which: int, seconds: float, interval: float = 0.0, /) -> tuple[flo
 
     Only ITIMER_REAL counts time. Returns the previous values.
     """
+    which = c_int(which)
+    times = [checked_nanoseconds(each) / 1e9 for each in (seconds, interval)]
     _check_which(which)
-    if seconds < 0 or interval < 0:
+    if min(times) < 0:
         raise ItimerError(_invalid(), "Invalid argument")
-    return _set(float(seconds), float(interval))
+    return _set(*times)
 
 
 def getitimer(which: int, /) -> tuple[float, float]:
     """Returns the seconds that are left of a timer, and its interval."""
-    _check_which(which)
+    _check_which(c_int(which))
     return _left(), _interval if deadline is not None else 0.0
 
 

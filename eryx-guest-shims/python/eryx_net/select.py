@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Protocol
 
+from .arguments import file_descriptor
 from .builtin_functions import built_in
 from .errors import os_error
 from .sockets import readiness
 from .sockets.hang_up import ERROR, HANG_UP, READ_HANG_UP
 from .sockets.readiness import INVALID, READ, WRITE
-from .timeouts import nanoseconds
+from .timeouts import check_range, nanoseconds
 
 __all__ = [
     "PIPE_BUF",
@@ -60,31 +61,12 @@ class HasFileno(Protocol):
 FileDescriptorLike = int | HasFileno
 
 
-def descriptor(file: FileDescriptorLike) -> int:
-    """Returns the descriptor of a file object, like `PyObject_AsFileDescriptor`."""
-    if isinstance(file, int):
-        fd = file
-    else:
-        fileno = getattr(file, "fileno", None)
-        if fileno is None:
-            raise TypeError("argument must be an int, or have a fileno() method.")
-        fd = fileno()
-        if not isinstance(fd, int):
-            raise TypeError("fileno() returned a non-integer")
-    if fd < 0:
-        raise ValueError(f"file descriptor cannot be a negative integer ({fd})")
-    return int(fd)
-
-
-def _duration(seconds: Any, argument: str) -> float:
-    if not (hasattr(seconds, "__float__") or hasattr(seconds, "__index__")):
-        raise TypeError(f"{argument} must be a float or None")
-    value = float(seconds)
-    if value != value:
-        raise ValueError("Invalid value NaN (not a number)")
-    if abs(value) > 9e9:
-        raise OverflowError("timestamp too large to convert to C PyTime_t")
-    return value
+def _duration(timeout: Any, kind: str, unit: int = 1_000_000_000) -> float:
+    """Returns a timeout of `kind`, whose unit has so many nanoseconds."""
+    if not (hasattr(timeout, "__float__") or hasattr(timeout, "__index__")):
+        raise TypeError(f"timeout must be {kind} or None")
+    check_range(timeout, unit)
+    return float(timeout)
 
 
 def _select(
@@ -101,13 +83,13 @@ def _select(
     """
     limit = None
     if timeout is not None:
-        seconds = _duration(timeout, "timeout")
+        seconds = _duration(timeout, "a float")
         if seconds < 0:
             raise ValueError("timeout must be non-negative")
         limit = nanoseconds(seconds)
-    reading = [(descriptor(file), file) for file in rlist]
-    writing = [(descriptor(file), file) for file in wlist]
-    others = [(descriptor(file), file) for file in xlist]
+    reading = [(file_descriptor(file), file) for file in rlist]
+    writing = [(file_descriptor(file), file) for file in wlist]
+    others = [(file_descriptor(file), file) for file in xlist]
     interests: dict[int, int] = {}
     for files, interest in ((reading, READ), (writing, WRITE), (others, 0)):
         for fd, _ in files:
@@ -149,7 +131,7 @@ class _Poll:
         self, fd: FileDescriptorLike, eventmask: int = POLLIN | POLLPRI | POLLOUT, /
     ) -> None:
         """Adds a descriptor, or changes the events of a registered one."""
-        self._put(descriptor(fd), _mask(eventmask))
+        self._put(file_descriptor(fd), _mask(eventmask))
 
     def _put(self, number: int, mask: int) -> None:
         self._files[number] = mask
@@ -157,14 +139,14 @@ class _Poll:
 
     def modify(self, fd: FileDescriptorLike, eventmask: int, /) -> None:
         """Changes the events of a descriptor. Raises FileNotFoundError for an unregistered one."""
-        number = descriptor(fd)
+        number = file_descriptor(fd)
         if number not in self._files:
             raise os_error("ENOENT", "No such file or directory")
         self._put(number, _mask(eventmask))
 
     def unregister(self, fd: FileDescriptorLike, /) -> None:
         """Removes a descriptor. Raises KeyError for an unregistered one."""
-        number = descriptor(fd)
+        number = file_descriptor(fd)
         del self._files[number]
         del self._interests[number]
 
@@ -172,7 +154,7 @@ class _Poll:
         """Waits up to `timeout` milliseconds; returns (descriptor, events) of each ready one."""
         limit = None
         if timeout is not None:
-            milliseconds = _duration(timeout, "timeout")
+            milliseconds = _duration(timeout, "an integer", 1_000_000)
             limit = None if milliseconds < 0 else nanoseconds(milliseconds / 1000)
         files = self._files
         # `selectors` tests an empty poll when it is imported, while the image is built and the host

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import math
+import operator
 import time
 from typing import Any
 
 _default: float | None = None
+
+# CPython's times are 64-bit numbers of nanoseconds.
+_RANGE = 1 << 63
 
 
 def nanoseconds(seconds: float | None) -> int | None:
@@ -15,15 +20,47 @@ def nanoseconds(seconds: float | None) -> int | None:
     return min(-int(-seconds * 1_000_000_000 // 1), (1 << 63) - 1)
 
 
+def check_range(value: Any, unit: int = 1_000_000_000) -> None:
+    """Raises the exceptions of CPython for a time whose unit has so many nanoseconds."""
+    if isinstance(value, float):
+        if value != value:
+            raise ValueError("Invalid value NaN (not a number)")
+        if not -_RANGE <= value * unit < _RANGE:
+            raise OverflowError("timestamp out of range for platform time_t")
+    elif hasattr(value, "__index__") and not -_RANGE <= operator.index(value) * unit < _RANGE:
+        raise OverflowError("timestamp too large to convert to C PyTime_t")
+
+
+def _not_a_number(value: Any) -> TypeError:
+    kind = type(value)
+    name = kind.__qualname__
+    if kind.__module__ not in ("builtins", "__main__"):
+        name = f"{kind.__module__}.{name}"
+    return TypeError(f"'{name}' object cannot be interpreted as an integer or float")
+
+
+def checked_nanoseconds(seconds: Any) -> int:
+    """Returns a number of seconds in nanoseconds, rounded away from zero.
+
+    Raises the exceptions of CPython for what is no number, or too large.
+    """
+    if not isinstance(seconds, float):
+        if not hasattr(seconds, "__index__"):
+            raise _not_a_number(seconds)
+        seconds = operator.index(seconds)
+    check_range(seconds)
+    exact = seconds * 1_000_000_000
+    return int(math.floor(exact) if exact < 0 else math.ceil(exact))
+
+
 def seconds(value: Any) -> float | None:
     """Checks and returns a timeout given by a program. Raises the exceptions of `settimeout`."""
     if value is None:
         return None
     if isinstance(value, str) or not (hasattr(value, "__float__") or hasattr(value, "__index__")):
-        raise TypeError(f"'{type(value).__name__}' object cannot be interpreted as an integer")
+        raise _not_a_number(value)
+    check_range(value)
     timeout = float(value)
-    if timeout != timeout:
-        raise ValueError("Invalid value NaN (not a number)")
     if timeout < 0:
         raise ValueError("Timeout value out of range")
     if timeout > 9e9:

@@ -14,6 +14,8 @@ from typing import Any
 import _eryx_threads
 
 from eryx_guest.threads import python_calls, scheduler
+from eryx_net.builtin_functions import built_in
+from eryx_net.timeouts import checked_nanoseconds
 
 get_ident: Callable[[], int] = _eryx_threads.get_ident
 
@@ -42,13 +44,15 @@ class ThreadHandle:
 
     def join(self, timeout: float | None = None, /) -> None:
         """Waits until the thread has ended, or for `timeout` seconds."""
+        limit = None if timeout is None else checked_nanoseconds(timeout)
+        if limit is not None and limit < 0:
+            limit = None
         if self._done:
             return
         if self.ident == 0:
             raise RuntimeError("thread not started")
         if self.ident == get_ident():
             raise RuntimeError("Cannot join current thread")
-        limit = None if timeout is None or timeout < 0 else int(timeout * 1e9)
         scheduler.wait(f"the end of {self._name}", self.is_done, limit)
 
 
@@ -234,12 +238,15 @@ def install() -> None:
     low: Any = _thread
     get_ident.__module__ = _thread.__name__
     high: Any = threading
+    for function in (start_new_thread, start_joinable_thread):
+        function.__module__ = _thread.__name__
+    start, start_joinable = built_in(start_new_thread), built_in(start_joinable_thread)
     for name, item in (
         ("get_ident", get_ident),
         ("get_native_id", get_ident),
-        ("start_new_thread", start_new_thread),
-        ("start_new", start_new_thread),
-        ("start_joinable_thread", start_joinable_thread),
+        ("start_new_thread", start),
+        ("start_new", start),
+        ("start_joinable_thread", start_joinable),
         ("_ThreadHandle", ThreadHandle),
         ("_make_thread_handle", make_thread_handle),
         ("_shutdown", scheduler.run_to_end),
@@ -251,8 +258,8 @@ def install() -> None:
     high.get_ident = repr_module.get_ident = get_ident
     high.__all__.append("get_native_id")
     high.get_native_id = get_ident
-    high._start_new_thread = start_new_thread
-    high._start_joinable_thread = start_joinable_thread
+    high._start_new_thread = start
+    high._start_joinable_thread = start_joinable
     high._ThreadHandle = ThreadHandle
     high._make_thread_handle = make_thread_handle
     high._thread_shutdown = scheduler.run_to_end
