@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import pickle
 import sys
 from pathlib import Path
@@ -40,14 +41,31 @@ def test_functions_of_modules_are_no_methods_and_can_be_copied(guest):
     """)
 
 
-def test_static_methods_of_programs_are_copied_and_not_pickled():
+def test_static_methods_of_programs_are_neither_copied_nor_pickled():
     from eryx_net.builtin_functions import built_in
 
-    function = staticmethod(lambda: 1)
-    assert copy.deepcopy([function]) == [function]
-    with pytest.raises((pickle.PicklingError, AttributeError)):
-        pickle.dumps(function)
+    function = staticmethod(len)
+    for operation in (copy.copy, copy.deepcopy, pickle.dumps):
+        with pytest.raises(TypeError, match="cannot pickle 'staticmethod' object"):
+            operation(function)
     assert built_in(len)("ab") == 2
+
+
+def test_a_function_looks_like_a_built_in_one():
+    from eryx_net.builtin_functions import built_in
+
+    function = built_in(eval("lambda first, /, second=1: first"))
+    function.__module__, function.__name__, function.__qualname__ = "posix", "close", "close"
+    assert repr(function) == "<built-in function close>"
+    assert repr(type(function)) == "<class 'builtin_function_or_method'>"
+    assert str(inspect.signature(function)) == "(first, /, second=1)"
+    assert inspect.isroutine(function)
+    assert function.__self__ is sys.modules["posix"]
+
+    class Names:
+        close = function
+
+    assert Names.close is Names().close is function
 
 
 def test_a_sleep_of_a_class_is_no_method(monkeypatch):

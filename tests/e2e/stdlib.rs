@@ -59,6 +59,11 @@ async fn types_of_ctypes_work_and_libraries_are_refused() {
 }
 
 #[tokio::test]
+async fn functions_in_the_place_of_c_code_look_like_it() {
+    run(include_str!("programs/stdlib/replaced_functions.py")).await;
+}
+
+#[tokio::test]
 async fn wrong_arguments_raise_the_exceptions_of_cpython() {
     run(include_str!("programs/stdlib/errors_of_arguments.py")).await;
 }

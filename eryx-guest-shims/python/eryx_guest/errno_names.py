@@ -6,9 +6,13 @@ the exceptions that the interpreter's C code raises.
 
 import errno
 import os
+import posix
 from typing import cast
 
 import _eryx_native
+
+from eryx_net.arguments import c_int
+from eryx_net.builtin_functions import built_in
 
 # Linux's texts (glibc), by name. Names of the same number: the one in `errno.errorcode` first.
 _TEXTS = """
@@ -150,9 +154,11 @@ _FIRST = 1000
 _ALIASES = {"EWOULDBLOCK": "EAGAIN", "EOPNOTSUPP": "ENOTSUP", "EDEADLOCK": "EDEADLK"}
 
 
+_texts: dict[int, str] = {0: "Success"}
+
+
 def install() -> None:
     """Adds the names to `errno`, and replaces the texts of `os.strerror` and of exceptions."""
-    texts: dict[int, str] = {0: "Success"}
     codes = cast("dict[int, str]", errno.errorcode)
     number = _FIRST
     for line in _TEXTS.split("\n"):
@@ -163,7 +169,7 @@ def install() -> None:
             setattr(errno, name, number)
             number += 1
         known = getattr(errno, name)
-        texts[known] = text
+        _texts[known] = text
         _eryx_native.set_error_text(known, text)
         # Pitfall: WASI has ESHUTDOWN for the number of EPIPE, and that name would be reported.
         codes[known] = name
@@ -171,11 +177,15 @@ def install() -> None:
         if not hasattr(errno, alias):
             setattr(errno, alias, getattr(errno, name))
 
-    def strerror(code: int, /) -> str:
-        """Translate an error code to a message string."""
-        if not isinstance(code, int):
-            kind = type(code).__name__
-            raise TypeError(f"'{kind}' object cannot be interpreted as an integer")
-        return texts.get(code) or f"Unknown error {int(code)}"
+    function = built_in(strerror)
+    for module in (os, posix):
+        setattr(module, "strerror", function)  # noqa: B010
 
-    os.strerror = strerror
+
+def strerror(code: int, /) -> str:
+    """Translate an error code to a message string."""
+    number = c_int(code)
+    return _texts.get(number) or f"Unknown error {number}"
+
+
+strerror.__module__ = posix.__name__

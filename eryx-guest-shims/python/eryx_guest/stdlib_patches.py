@@ -8,9 +8,14 @@ from types import FunctionType, ModuleType
 from typing import Any
 
 from eryx_guest.refusal import NO_PROCESSES, denied
+from eryx_net.builtin_functions import make_built_in
 
 INTERNAL = (os.path.dirname(os.path.dirname(__file__)) + "/", "/world/", "/bundled/")
 """The directories of the image's own modules and of the generated bindings."""
+
+# Modules in Python that are modules in C on Linux, and their functions that wait.
+_C_MODULES = INTERNAL[0] + "eryx_modules/"
+_WAITING = ("flock",)
 
 
 def _subprocess(module: Any) -> None:
@@ -142,3 +147,5 @@ def patch(module: ModuleType) -> None:
     apply = _PATCHES.get(module.__name__)
     if apply is not None:
         apply(module)
+    if str(getattr(module, "__file__", "")).startswith(_C_MODULES) and "." not in module.__name__:
+        make_built_in(module, module.__name__, waiting=_WAITING)

@@ -12,6 +12,8 @@ import importlib
 import sys
 from typing import Any
 
+from eryx_net.builtin_functions import make_built_in
+
 __all__ = ["install"]
 
 # The modules, and the module that CPython's own classes say they are of.
@@ -23,6 +25,11 @@ _MODULES = {
 }
 
 
+def _is_public(module: Any, name: str) -> bool:
+    owner = getattr(getattr(module, name), "__module__", None)
+    return not name.startswith("_") and owner == _MODULES[module.__name__.rpartition(".")[2]]
+
+
 def install() -> None:
     """Installs the modules, and the locks of databases."""
     native: Any = importlib.import_module("_eryx_native")
@@ -32,4 +39,5 @@ def install() -> None:
         for value in vars(module).values():
             if getattr(value, "__module__", None) == module.__name__:
                 value.__module__ = public
+        make_built_in(module, name, [each for each in vars(module) if _is_public(module, each)])
         sys.modules[name] = module

@@ -8,7 +8,7 @@ embedder allows it, raise the error that Linux raises where they are unavailable
 from __future__ import annotations
 
 import operator
-import types
+import sys
 
 from . import descriptors, socket_constants
 from .addresses import (
@@ -21,7 +21,7 @@ from .addresses import (
     ntohl,
     ntohs,
 )
-from .builtin_functions import built_in
+from .builtin_functions import make_built_in
 from .dns.hostname import gethostname, sethostname
 from .dns.name_functions import (
     getaddrinfo,
@@ -146,8 +146,4 @@ def _check_descriptor(fd: int) -> int:
 _WAITING = frozenset(
     ("getaddrinfo", "gethostbyaddr", "gethostbyname", "gethostbyname_ex", "getnameinfo")
 )
-for _name in __all__:
-    _function = globals()[_name]
-    if type(_function) is types.FunctionType and _name not in _WAITING:
-        _function.__module__ = "_socket"
-        globals()[_name] = built_in(_function)
+make_built_in(sys.modules[__name__], "_socket", __all__, _WAITING)

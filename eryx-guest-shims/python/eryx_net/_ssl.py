@@ -8,9 +8,11 @@ fails instead of being ignored.
 from __future__ import annotations
 
 import os
+import sys
 from typing import Any
 
 from .buffers import to_bytes
+from .builtin_functions import make_built_in
 from .tls import ca_certificates, certificate, constants
 from .tls.certificate import Certificate
 from .tls.ciphers import DEFAULT_STRING
@@ -91,3 +93,10 @@ def get_default_verify_paths() -> tuple[str, str, str, str]:
 
 def _test_decode_cert(path: Any, /) -> dict[str, Any]:
     return certificate.decode(ca_certificates.from_file(path).certificates[0])
+
+
+make_built_in(
+    sys.modules[__name__],
+    "_ssl",
+    ("RAND_add", "RAND_bytes", "RAND_status", "get_default_verify_paths", "nid2obj", "txt2obj"),
+)

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Any, Protocol
 
 from .arguments import file_descriptor
-from .builtin_functions import built_in
+from .builtin_functions import WaitingFunction, built_in
 from .errors import os_error
 from .sockets import readiness
 from .sockets.hang_up import ERROR, HANG_UP, READ_HANG_UP
@@ -106,7 +106,7 @@ _select.__name__ = _select.__qualname__ = "select"
 _select.__module__ = "select"
 
 # `selectors` assigns it to a class attribute.
-select = built_in(_select)
+select = WaitingFunction(_select)
 
 
 def _wait_checked(interests: dict[int, int], limit: int | None) -> dict[int, int]:

@@ -285,6 +285,8 @@ def _replacement(name: str, stock: Any, for_socket: Callable[..., Any]) -> Calla
 
     if stock is not None:
         function.__doc__ = stock.__doc__
+        # Whose signature `inspect` shows.
+        function.__wrapped__ = stock  # type: ignore[attr-defined]
     function.__name__ = function.__qualname__ = name
     function.__module__ = "posix"
     return function
