@@ -74,6 +74,11 @@ async fn clocks_signals_and_numbers_of_devices_are_those_of_linux() {
 }
 
 #[tokio::test]
+async fn packages_of_the_library_have_their_files_as_resources() {
+    run(include_str!("programs/stdlib/resources.py")).await;
+}
+
+#[tokio::test]
 async fn time_zones_are_in_the_image_and_local_time_is_that_of_tz() {
     run(include_str!("programs/stdlib/time_zones.py")).await;
 }

@@ -11,7 +11,7 @@ import os
 import sys
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from importlib.abc import InspectLoader, Loader, MetaPathFinder
+from importlib.abc import InspectLoader, Loader, MetaPathFinder, PathEntryFinder
 from types import CodeType, ModuleType
 from typing import Any
 
@@ -36,6 +36,8 @@ UNAVAILABLE = {
     "_interpqueues": _NO_INTERPRETERS,
 }
 
+_LIBRARY = "/python"
+
 EXCLUDED = frozenset({*UNAVAILABLE, "site-packages", "test", "eryx_modules", "tzdata"})
 
 
@@ -54,8 +56,11 @@ class StoredModule:
 class InMemoryLoader(InspectLoader):
     """Loads modules from memory. Also returns their sources to `linecache` and `inspect`."""
 
-    def __init__(self, modules: dict[str, StoredModule]) -> None:
+    def __init__(self, modules: dict[str, StoredModule], data: dict[str, bytes]) -> None:
         self._modules = modules
+        # By path, compressed.
+        self._data = data
+        self._by_path = {module.path: module for module in modules.values()}
 
     def _module(self, fullname: str) -> StoredModule:
         try:
@@ -89,6 +94,52 @@ class InMemoryLoader(InspectLoader):
         """Returns the path of a module during the build of the image."""
         return self._module(fullname).path
 
+    def get_data(self, path: str) -> bytes:
+        """Returns the content of a file: of the library, or of any other path."""
+        module = self._by_path.get(path)
+        content = self._data.get(path) if module is None else module.source
+        if content is not None:
+            return zlib.decompress(content)
+        with open(path, "rb") as file:
+            return file.read()
+
+    def get_resource_reader(self, fullname: str) -> Any:
+        """Returns the reader of the files beside a module."""
+        # Imported late: few programs need it.
+        from eryx_guest.stdlib_resources import StoredPath, StoredResources
+
+        directory = os.path.dirname(self._module(fullname).path)
+        names = frozenset((*self._by_path, *self._data))
+        return StoredResources(StoredPath(directory, names, self.get_data))
+
+
+class InMemoryDirectory(PathEntryFinder):
+    """Finds the modules of one package, and lists them for `pkgutil`."""
+
+    def __init__(self, path: str, finder: "InMemoryFinder") -> None:
+        """Raises ImportError for a path that is no package in memory: it is a hook of paths."""
+        package = finder.packages.get(path)
+        if package is None:
+            raise ImportError("only packages of the standard library are supported", path=path)
+        self._package = package
+        self._finder = finder
+
+    def find_spec(
+        self, fullname: str, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        """Returns the spec of a module in memory, None for any other module."""
+        if fullname.rpartition(".")[0] != self._package:
+            return None
+        return self._finder.find_spec(fullname, ())
+
+    def iter_modules(self, prefix: str = "") -> Iterator[tuple[str, bool]]:
+        """Yields the name of each module, and whether it is a package."""
+        start = self._package + "."
+        for name, is_package in self._finder.modules():
+            last = name.removeprefix(start)
+            if last != name and "." not in last:
+                yield prefix + last, is_package
+
 
 class UnavailableLoader(Loader):
     """Raises ModuleNotFoundError with the reason why a sandbox lacks a module.
@@ -110,10 +161,21 @@ class UnavailableLoader(Loader):
 class InMemoryFinder(MetaPathFinder):
     """Finds the modules in memory."""
 
-    def __init__(self, modules: dict[str, StoredModule]) -> None:
+    def __init__(self, modules: dict[str, StoredModule], data: dict[str, bytes]) -> None:
         self._modules = modules
-        self._loader = InMemoryLoader(modules)
+        self._loader = InMemoryLoader(modules, data)
+        self.packages = {
+            os.path.dirname(module.path): name
+            for name, module in modules.items()
+            if module.is_package
+        }
+        """The packages, by the path of their directory."""
         self._unavailable = UnavailableLoader()
+
+    def modules(self) -> Iterator[tuple[str, bool]]:
+        """Yields the name of each module, and whether it is a package."""
+        for name, module in sorted(self._modules.items()):
+            yield name, module.is_package
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -169,15 +231,16 @@ def install() -> None:
     own = os.path.dirname(os.path.dirname(__file__))
     modules: dict[str, StoredModule] = {}
     # The first one also has the modules that the library of a WASI build lacks.
-    for root in (f"{own}/eryx_modules", "/python", "/bundled", "/world", own):
+    for root in (f"{own}/eryx_modules", _LIBRARY, "/bundled", "/world", own):
         for name, path, is_package in _modules(root, ""):
             if name not in modules:
                 stored = _compile(path, is_package)
                 if stored is not None:
                     modules[name] = stored
-    finder = InMemoryFinder(modules)
+    finder = InMemoryFinder(modules, _package_data(modules))
     _replace_loaders(finder)
     sys.meta_path.insert(0, finder)
+    sys.path_hooks.insert(0, lambda path: InMemoryDirectory(path, finder))
 
 
 def _modules(directory: str, prefix: str) -> Iterator[tuple[str, str, bool]]:
@@ -196,6 +259,19 @@ def _modules(directory: str, prefix: str) -> Iterator[tuple[str, str, bool]]:
             if os.path.isfile(init):
                 yield prefix + name, init, True
                 yield from _modules(path, f"{prefix}{name}.")
+
+
+def _package_data(modules: dict[str, StoredModule]) -> dict[str, bytes]:
+    """Returns the files beside the modules of the library's packages, compressed, by path."""
+    data = {}
+    for module in modules.values():
+        if not module.is_package or not module.path.startswith(_LIBRARY):
+            continue
+        for entry in os.scandir(os.path.dirname(module.path)):
+            if entry.is_file() and not entry.name.endswith((".py", ".pyc")):
+                with open(entry.path, "rb") as file:
+                    data[entry.path] = zlib.compress(file.read(), 9)
+    return data
 
 
 def _compile(path: str, is_package: bool) -> StoredModule | None:
