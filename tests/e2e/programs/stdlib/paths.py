@@ -100,4 +100,15 @@ for path, kind in (("missing", FileNotFoundError), ("kept", NotADirectoryError))
         os.chdir(path)
         raise AssertionError(path)
 assert os.getcwd() == "/home/user"
+
+# The blocks of files are those of Linux.
+with open("sized", "wb") as file:
+    file.write(bytes(5000))
+for status in (os.stat("sized"), os.lstat("sized"), os.stat("sized", dir_fd=os.open(".", 0))):
+    assert (status.st_blksize, status.st_blocks) == (4096, 16), status
+with open("sized", "rb") as file:
+    assert os.fstat(file.fileno()).st_blocks == 16
+    file.read(1)
+    # The buffer of a file is as large as on Linux.
+    assert len(file.peek()) == 4999
 print("ok")
