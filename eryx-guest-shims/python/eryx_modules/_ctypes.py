@@ -200,33 +200,26 @@ class _Data(metaclass=_Type):
         kind: Any = type(self)
         if kind._has_pointers():
             raise ValueError("ctypes objects containing pointers cannot be pickled")
-        return _rebuild, (kind, bytes(self._bytes()), dict(vars(self)))
+        attributes = {
+            name: value for name, value in vars(self).items() if name not in ("_block", "_at")
+        }
+        return _unpickle, (kind, (attributes, bytes(self._bytes())))
+
+    def __setstate__(self, state: tuple[dict[str, Any], bytes], /) -> None:
+        attributes, content = state
+        self._bytes()[: len(content)] = content
+        vars(self).update(attributes)
 
     @classmethod
     def _has_pointers(cls) -> bool:
         return False
 
 
-def _rebuild(kind: Any, content: bytes, attributes: dict[str, Any]) -> Any:
-    made = kind.from_buffer_copy(content)
-    made.__dict__.update(
-        (name, value) for name, value in attributes.items() if name not in ("_block", "_at")
-    )
+def _unpickle(kind: Any, state: Any, /) -> Any:
+    made = kind.__new__(kind)
+    made._allocate()
+    made.__setstate__(state)
     return made
-
-
-def _state(self: Any) -> Any:
-    return {name: value for name, value in vars(self).items() if name not in ("_block", "_at")}
-
-
-def _reduce(self: _Data) -> Any:
-    kind: Any = type(self)
-    if kind._has_pointers():
-        raise ValueError("ctypes objects containing pointers cannot be pickled")
-    return _rebuild, (kind, bytes(self._bytes()), _state(self))
-
-
-_Data.__reduce__ = _reduce  # type: ignore[method-assign]
 
 
 def _format(kind: Any) -> tuple[str, list[int]]:
@@ -316,6 +309,10 @@ class _SimpleCData(_Data, metaclass=_SimpleType):
     @value.setter
     def value(self, value: Any) -> None:
         _store(type(self), self._block, self._at, value)
+
+    @value.deleter
+    def value(self) -> NoReturn:
+        raise TypeError("can't delete attribute")
 
     def __bool__(self) -> bool:
         return any(self._bytes())
@@ -515,6 +512,9 @@ class Array(_Data, metaclass=_ArrayType):
             return
         _set(self._type_, self._block, self._place(key.__index__()), value)
 
+    def __delitem__(self, key: Any) -> NoReturn:
+        raise TypeError("Array does not support item deletion")
+
     @classmethod
     def _has_pointers(cls) -> bool:
         return bool(cls._type_._has_pointers())
@@ -565,9 +565,17 @@ def _set_wide(self: Any, value: Any) -> None:
     self._block.data[self._at : self._at + len(content)] = content
 
 
-_char_value = property(_get_chars, _set_chars, doc="string value")
-_raw_value = property(_get_raw, _set_raw, doc="value")
-_wide_value = property(_get_wide, _set_wide, doc="string value")
+def _refuse_to_delete(self: Any) -> NoReturn:
+    raise TypeError("can't delete attribute")
+
+
+def _refuse_to_delete_raw(self: Any) -> NoReturn:
+    raise AttributeError("cannot delete attribute")
+
+
+_char_value = property(_get_chars, _set_chars, _refuse_to_delete, "string value")
+_raw_value = property(_get_raw, _set_raw, _refuse_to_delete_raw, "value")
+_wide_value = property(_get_wide, _set_wide, _refuse_to_delete, "string value")
 
 
 def _get(kind: Any, block: _Block, at: int) -> Any:
@@ -622,6 +630,9 @@ class CField:
                 value -= 1 << self.bit_size
         return value
 
+    def __delete__(self, instance: Any) -> NoReturn:
+        raise TypeError("can't delete attribute")
+
     def __set__(self, instance: Any, value: Any) -> None:
         at = instance._at + self.offset
         if self.is_bitfield:
@@ -632,26 +643,26 @@ class CField:
 
     def __repr__(self) -> str:
         if self.is_bitfield:
-            return (
-                f"<{self.name!r} {self.type.__name__} bitfield, ofs={self.offset}, "
-                f"bit_size={self.bit_size}, bit_offset={self.bit_offset}>"
-            )
-        return f"<{self.name!r} {self.type.__name__}, ofs={self.offset}, size={self.byte_size}>"
+            size = f"bit_size={self.bit_size}, bit_offset={self.bit_offset}"
+        else:
+            size = f"size={self.byte_size}"
+        name = f"{self.name!r} type={self.type.__name__}"
+        return f"<{type(self).__module__}.CField {name}, ofs={self.offset}, {size}>"
 
 
-class _AnonymousField:
-    """A field of an anonymous member."""
+CField.__module__ = "ctypes"
 
-    def __init__(self, member: str, name: str) -> None:
-        self._member, self._name = member, name
 
-    def __get__(self, instance: Any, owner: Any = None) -> Any:
-        if instance is None:
-            return self
-        return getattr(getattr(instance, self._member), self._name)
-
-    def __set__(self, instance: Any, value: Any) -> None:
-        setattr(getattr(instance, self._member), self._name, value)
+def _add_anonymous(cls: Any, member: CField) -> None:
+    """Adds the fields of an anonymous member to a type."""
+    member.is_anonymous = True
+    for name in member.type._names_:
+        inner = getattr(member.type, name)
+        bits = (inner.bit_offset, inner.bit_size) if inner.is_bitfield else None
+        field = CField(name, inner.type, member.offset + inner.offset, bits)
+        type.__setattr__(cls, name, field)
+        if inner.is_anonymous:
+            _add_anonymous(cls, field)
 
 
 class _FieldsType(_Type):
@@ -726,9 +737,7 @@ def _lay_out(cls: Any, fields: list[Any], is_struct: bool) -> None:
         member = cls.__dict__.get(name)
         if not isinstance(member, CField):
             raise AttributeError(name)
-        member.is_anonymous = True
-        for inner in member.type._names_:
-            type.__setattr__(cls, inner, _AnonymousField(name, inner))
+        _add_anonymous(cls, member)
     cls._names_ = tuple(names)
     cls._size_ = -(-size // align) * align
     cls._align_of_ = align
@@ -833,6 +842,10 @@ class _Pointer(_Data, metaclass=_PointerType):
             raise TypeError(f"expected {self._type_.__name__} instead of {type(target).__name__}")
         self._point(addressof(target), target)
 
+    @contents.deleter
+    def contents(self) -> NoReturn:
+        raise TypeError("Pointer does not support item deletion")
+
     def __bool__(self) -> bool:
         return bool(self._address())
 
@@ -854,6 +867,9 @@ class _Pointer(_Data, metaclass=_PointerType):
         block, offset = _Block.at(self._target() + key.__index__() * sizeof(self._type_))
         _fits(block, offset, sizeof(self._type_))
         _set(self._type_, block, offset, value)
+
+    def __delitem__(self, key: Any) -> NoReturn:
+        raise TypeError("Pointer does not support item deletion")
 
     @classmethod
     def _has_pointers(cls) -> bool:

@@ -91,6 +91,58 @@ ctypes.resize(resized := Inner(), 100)
 memoryview(resized).cast("B")[:] = bytes(range(100))
 assert (resized.x, ctypes.sizeof(resized), bytes(resized)[99]) == (0x100, 100, 99)
 
+
+# Fields of anonymous members are fields of the type.
+class Outer(Structure):
+    class Middle(ctypes.Union):
+        _anonymous_ = ("inner",)
+        _fields_ = [("inner", Inner), ("bits", Flags.Bits)]
+
+    _anonymous_ = ("middle",)
+    _fields_ = [("kind", c_char), ("middle", Middle)]
+
+
+assert (Outer.x.offset, Outer.y.offset, Outer.bits.offset) == (4, 8, 4)
+kind = c_uint32.__name__
+assert repr(Outer.y) == f"<ctypes.CField 'y' type={kind}, ofs=8, size=4>", Outer.y
+assert Record.y.offset == 12 and not Outer.y.is_anonymous and Outer.inner.is_anonymous
+outer = Outer(b"k")
+outer.y = 7
+assert outer.middle.inner.y == outer.inner.y == 7 and bytes(outer)[8] == 7
+
+noted = Inner(4, 5)
+noted.note = "kept"
+copied = copy.deepcopy(noted)
+assert (copied.y, copied.note) == (5, "kept")
+assert noted.__reduce__()[1] == (Inner, ({"note": "kept"}, bytes(noted)))
+
+
+def deletion(names, statement):
+    def delete():
+        exec(statement, {**globals(), "it": names})
+
+    return delete
+
+
+CANNOT = "can't delete attribute"
+for target, statement, kind, message in (
+    (array, "del it[0]", TypeError, "Array does not support item deletion"),
+    (array, "del it[0:1]", TypeError, "Array does not support item deletion"),
+    (pointer, "del it[0]", TypeError, "Pointer does not support item deletion"),
+    (pointer, "del it.contents", TypeError, "Pointer does not support item deletion"),
+    (outer, "del it.kind", TypeError, CANNOT),
+    (outer, "del it.y", TypeError, CANNOT),
+    (number, "del it.value", TypeError, CANNOT),
+    (text, "del it.value", TypeError, CANNOT),
+    (text, "del it.raw", AttributeError, "cannot delete attribute"),
+):
+    try:
+        deletion(target, statement)()
+    except kind as error:
+        assert str(error) == message, (statement, error)
+    else:
+        raise AssertionError(statement)
+
 # Windows' types can be imported everywhere.
 flag = ctypes.wintypes.VARIANT_BOOL(5)
 assert (flag.value, bytes(flag), ctypes.sizeof(flag)) == (True, b"\xff\xff", 2)
