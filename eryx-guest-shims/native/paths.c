@@ -1,9 +1,12 @@
-/* Paths and flags of files, as Linux takes them, in the place of functions of libc.
+/* Paths, flags and limits of files, as on Linux, in the place of functions of libc.
 
    libc takes an empty path for the working directory: `os.rmdir("")` would remove that, and
    `os.path.exists("")` would be true. These functions fail with ENOENT, as POSIX says. Those with the
    descriptor of a directory get it from libc already, unless the descriptor stands for the working
-   directory. `file_modes.wat` has `stat` and its kin. */
+   directory. `file_modes.wat` has `stat` and its kin.
+
+   WASI has no error for too many open files, and the host reports EDQUOT, for nothing else. These
+   functions fail with EMFILE then. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -29,6 +32,19 @@ static int with_mode(int flags) {
     return flags & O_ACCMODE ? flags : flags | O_RDONLY;
 }
 
+/* Returns the result of a function that opens files, with the error number of Linux. */
+static int opened(int result) {
+    if (result < 0 && errno == EDQUOT)
+        errno = EMFILE;
+    return result;
+}
+
+static DIR *opened_directory(DIR *stream) {
+    if (!stream)
+        opened(-1);
+    return stream;
+}
+
 EXPORT int eryx_open(const char *path, int flags, ...) {
     va_list arguments;
     va_start(arguments, flags);
@@ -37,7 +53,7 @@ EXPORT int eryx_open(const char *path, int flags, ...) {
     if (is_empty(path))
         return -1;
     note_flags(flags);
-    return open(path, with_mode(flags), mode);
+    return opened(open(path, with_mode(flags), mode));
 }
 
 EXPORT int eryx_openat(int directory, const char *path, int flags, ...) {
@@ -48,11 +64,11 @@ EXPORT int eryx_openat(int directory, const char *path, int flags, ...) {
     if (is_empty(path))
         return -1;
     note_flags(flags);
-    return openat(directory, path, with_mode(flags), mode);
+    return opened(openat(directory, path, with_mode(flags), mode));
 }
 
 EXPORT DIR *eryx_opendir(const char *path) {
-    return is_empty(path) ? NULL : opendir(path);
+    return is_empty(path) ? NULL : opened_directory(opendir(path));
 }
 
 EXPORT int eryx_access(const char *path, int mode) {
@@ -96,7 +112,7 @@ EXPORT ssize_t eryx_readlink(const char *path, char *buffer, size_t size) {
 }
 
 EXPORT int eryx_truncate(const char *path, off_t size) {
-    return is_empty(path) ? -1 : truncate(path, size);
+    return is_empty(path) ? -1 : opened(truncate(path, size));
 }
 
 EXPORT int eryx_utimensat(int directory, const char *path, const struct timespec *times, int flags) {

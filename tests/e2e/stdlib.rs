@@ -79,6 +79,11 @@ async fn packages_of_the_library_have_their_files_as_resources() {
 }
 
 #[tokio::test]
+async fn a_program_that_opens_too_many_files_gets_emfile() {
+    run(include_str!("programs/stdlib/open_files.py")).await;
+}
+
+#[tokio::test]
 async fn time_zones_are_in_the_image_and_local_time_is_that_of_tz() {
     run(include_str!("programs/stdlib/time_zones.py")).await;
 }

@@ -30,7 +30,8 @@ impl From<Error> for ErrorCode {
             Error::NotEmpty => Self::NotEmpty,
             Error::NotPermitted => Self::NotPermitted,
             Error::ReadOnly => Self::ReadOnly,
-            // WASI 0.2 has no EMFILE; the guest gets EDQUOT.
+            // WASI 0.2 has no code for it. The guest's libc makes it EMFILE: no other error may be
+            // `Quota`.
             Error::TooManyOpen => Self::Quota,
             Error::Unsupported => Self::Unsupported,
             Error::CrossDevice => Self::CrossDevice,
