@@ -136,37 +136,38 @@
     $tcp_connect $tcp_finish $tcp_drop $on_error $call_start $call_finish $call_drop
     $call_invoke $resolve $tls_info)
 
-  (func $address (param $offset i32) (result i32)
+  ;; Returns the address of the data at this offset from $base.
+  (func $relocate (param $offset i32) (result i32)
     (i32.add (global.get $base) (local.get $offset)))
 
   (func $method (param $at i32) (param $name i32) (param $function i32)
-    (i32.store (local.get $at) (call $address (local.get $name)))
+    (i32.store (local.get $at) (call $relocate (local.get $name)))
     (i32.store offset=4 (local.get $at) (i32.add (global.get $table) (local.get $function)))
     ;; METH_FASTCALL
     (i32.store offset=8 (local.get $at) (i32.const 0x80)))
 
   (func (export "PyInit__eryx_bindings") (result i32)
-    (call $method (call $address (i32.const 1256)) (i32.const 208) (i32.const 0))
-    (call $method (call $address (i32.const 1272)) (i32.const 224) (i32.const 1))
-    (call $method (call $address (i32.const 1288)) (i32.const 240) (i32.const 2))
-    (call $method (call $address (i32.const 1304)) (i32.const 256) (i32.const 3))
-    (call $method (call $address (i32.const 1320)) (i32.const 264) (i32.const 4))
-    (call $method (call $address (i32.const 1336)) (i32.const 280) (i32.const 5))
-    (call $method (call $address (i32.const 1352)) (i32.const 296) (i32.const 6))
-    (call $method (call $address (i32.const 1368)) (i32.const 312) (i32.const 7))
-    (call $method (call $address (i32.const 1384)) (i32.const 848) (i32.const 8))
-    (call $method (call $address (i32.const 1400)) (i32.const 864) (i32.const 9))
-    (call $method (call $address (i32.const 1416)) (i32.const 880) (i32.const 10))
-    (call $method (call $address (i32.const 1432)) (i32.const 896) (i32.const 11))
-    (call $method (call $address (i32.const 1448)) (i32.const 640) (i32.const 12))
-    (call $method (call $address (i32.const 1464)) (i32.const 656) (i32.const 13))
-    (call $method (call $address (i32.const 1480)) (i32.const 672) (i32.const 14))
-    (call $method (call $address (i32.const 1496)) (i32.const 688) (i32.const 15))
-    (call $method (call $address (i32.const 1512)) (i32.const 704) (i32.const 16))
-    (call $method (call $address (i32.const 1528)) (i32.const 712) (i32.const 17))
+    (call $method (call $relocate (i32.const 1256)) (i32.const 208) (i32.const 0))
+    (call $method (call $relocate (i32.const 1272)) (i32.const 224) (i32.const 1))
+    (call $method (call $relocate (i32.const 1288)) (i32.const 240) (i32.const 2))
+    (call $method (call $relocate (i32.const 1304)) (i32.const 256) (i32.const 3))
+    (call $method (call $relocate (i32.const 1320)) (i32.const 264) (i32.const 4))
+    (call $method (call $relocate (i32.const 1336)) (i32.const 280) (i32.const 5))
+    (call $method (call $relocate (i32.const 1352)) (i32.const 296) (i32.const 6))
+    (call $method (call $relocate (i32.const 1368)) (i32.const 312) (i32.const 7))
+    (call $method (call $relocate (i32.const 1384)) (i32.const 848) (i32.const 8))
+    (call $method (call $relocate (i32.const 1400)) (i32.const 864) (i32.const 9))
+    (call $method (call $relocate (i32.const 1416)) (i32.const 880) (i32.const 10))
+    (call $method (call $relocate (i32.const 1432)) (i32.const 896) (i32.const 11))
+    (call $method (call $relocate (i32.const 1448)) (i32.const 640) (i32.const 12))
+    (call $method (call $relocate (i32.const 1464)) (i32.const 656) (i32.const 13))
+    (call $method (call $relocate (i32.const 1480)) (i32.const 672) (i32.const 14))
+    (call $method (call $relocate (i32.const 1496)) (i32.const 688) (i32.const 15))
+    (call $method (call $relocate (i32.const 1512)) (i32.const 704) (i32.const 16))
+    (call $method (call $relocate (i32.const 1528)) (i32.const 712) (i32.const 17))
     ;; m_name, m_methods
-    (i32.store offset=20 (global.get $base) (call $address (i32.const 192)))
-    (i32.store offset=32 (global.get $base) (call $address (i32.const 1256)))
+    (i32.store offset=20 (global.get $base) (call $relocate (i32.const 192)))
+    (i32.store offset=32 (global.get $base) (call $relocate (i32.const 1256)))
     ;; PYTHON_API_VERSION
     (call $PyModule_Create2 (global.get $base) (i32.const 1013)))
 
@@ -188,13 +189,13 @@
     (local.set $port (call $PyLong_AsLong (i32.load offset=4 (local.get $args))))
     (if (call $PyErr_Occurred) (then (return (i32.const 0))))
     (if (i32.gt_u (local.get $port) (i32.const 0xffff)) (then (return (call $bad_argument))))
-    (if (call $PyObject_GetBuffer (i32.load (local.get $args)) (call $address (i32.const 120)) (i32.const 0))
+    (if (call $PyObject_GetBuffer (i32.load (local.get $args)) (call $relocate (i32.const 120)) (i32.const 0))
       (then (return (i32.const 0))))
     (call $connection.connect
       (i32.load offset=120 (global.get $base))
       (i32.load offset=128 (global.get $base))
       (local.get $port)
-      (call $address (i32.const 168)))
+      (call $relocate (i32.const 168)))
     (call $release_and_return (call $result_object) (call $is_error)))
 
   (func $resolve (param $self i32) (param $args i32) (param $count i32) (result i32)
@@ -205,7 +206,7 @@
     (if (call $PyErr_Occurred) (then (return (i32.const 0))))
     (if (i32.gt_u (local.get $port) (i32.const 0xffff)) (then (return (call $bad_argument))))
     (if (i32.gt_u (local.get $family) (i32.const 2)) (then (return (call $bad_argument))))
-    (if (call $PyObject_GetBuffer (i32.load (local.get $args)) (call $address (i32.const 120)) (i32.const 0))
+    (if (call $PyObject_GetBuffer (i32.load (local.get $args)) (call $relocate (i32.const 120)) (i32.const 0))
       (then (return (i32.const 0))))
     (call $expect_bytes)
     (call $resolver.resolve
@@ -214,7 +215,7 @@
       (i32.ne (local.get $port) (i32.const 0))
       (local.get $port)
       (local.get $family)
-      (call $address (i32.const 168)))
+      (call $relocate (i32.const 168)))
     (local.set $result (call $take_bytes))
     (call $release_and_return (local.get $result) (i32.const 0)))
 
@@ -228,7 +229,7 @@
       (local.get $handle)
       (i64.ge_s (local.get $timeout) (i64.const 0))
       (local.get $timeout)
-      (call $address (i32.const 168)))
+      (call $relocate (i32.const 168)))
     (if (call $is_error) (then (return (call $raise (call $result_object)))))
     (call $result_object))
 
@@ -245,7 +246,7 @@
     (if (i32.ne (local.get $count) (i32.const 1)) (then (return (call $bad_argument))))
     (local.set $handle (call $PyLong_AsLong (i32.load (local.get $args))))
     (if (call $PyErr_Occurred) (then (return (i32.const 0))))
-    (local.set $at (call $address (i32.const 1560)))
+    (local.set $at (call $relocate (i32.const 1560)))
     (call $connection.tls_info (local.get $handle) (local.get $at))
     (if (i32.eqz (i32.load8_u (local.get $at))) (then (return (call $PyTuple_New (i32.const 0)))))
     (local.set $info (call $PyTuple_New (i32.const 6)))
@@ -306,7 +307,7 @@
       (local.get $max)
       (i64.ge_s (local.get $timeout) (i64.const 0))
       (local.get $timeout)
-      (call $address (i32.const 168)))
+      (call $relocate (i32.const 168)))
     (call $take_bytes))
 
   (func $tls_read (param $self i32) (param $args i32) (param $count i32) (result i32)
@@ -316,7 +317,7 @@
     (local.set $max (call $PyLong_AsUnsignedLong (i32.load offset=4 (local.get $args))))
     (if (call $PyErr_Occurred) (then (return (i32.const 0))))
     (call $expect_bytes)
-    (call $session.read (local.get $handle) (local.get $max) (call $address (i32.const 168)))
+    (call $session.read (local.get $handle) (local.get $max) (call $relocate (i32.const 168)))
     (call $take_bytes))
 
   ;; Makes the next allocation of the host a `bytes` object.
@@ -345,7 +346,7 @@
     (local.set $handle (call $PyLong_AsLong (i32.load (local.get $args))))
     (local.set $timeout (call $timeout (i32.load offset=8 (local.get $args))))
     (if (call $PyErr_Occurred) (then (return (i32.const 0))))
-    (if (call $PyObject_GetBuffer (i32.load offset=4 (local.get $args)) (call $address (i32.const 120)) (i32.const 0))
+    (if (call $PyObject_GetBuffer (i32.load offset=4 (local.get $args)) (call $relocate (i32.const 120)) (i32.const 0))
       (then (return (i32.const 0))))
     (call $connection.write
       (local.get $handle)
@@ -353,7 +354,7 @@
       (i32.load offset=128 (global.get $base))
       (i64.ge_s (local.get $timeout) (i64.const 0))
       (local.get $timeout)
-      (call $address (i32.const 168)))
+      (call $relocate (i32.const 168)))
     (call $release_and_return (call $result_object) (call $is_error)))
 
   (func $udp_send (param $self i32) (param $args i32) (param $count i32) (result i32)
@@ -362,7 +363,7 @@
     (local.set $handle (call $PyLong_AsLong (i32.load (local.get $args))))
     (local.set $timeout (call $timeout (i32.load offset=8 (local.get $args))))
     (if (call $PyErr_Occurred) (then (return (i32.const 0))))
-    (if (call $PyObject_GetBuffer (i32.load offset=4 (local.get $args)) (call $address (i32.const 120)) (i32.const 0))
+    (if (call $PyObject_GetBuffer (i32.load offset=4 (local.get $args)) (call $relocate (i32.const 120)) (i32.const 0))
       (then (return (i32.const 0))))
     (call $socket.send
       (local.get $handle)
@@ -370,7 +371,7 @@
       (i32.load offset=128 (global.get $base))
       (i64.ge_s (local.get $timeout) (i64.const 0))
       (local.get $timeout)
-      (call $address (i32.const 168)))
+      (call $relocate (i32.const 168)))
     (call $release_and_return (call $result_object) (call $is_error)))
 
   (func $udp_send_to (param $self i32) (param $args i32) (param $count i32) (result i32)
@@ -380,9 +381,9 @@
     (local.set $port (call $PyLong_AsLong (i32.load offset=12 (local.get $args))))
     (local.set $timeout (call $timeout (i32.load offset=16 (local.get $args))))
     (if (call $PyErr_Occurred) (then (return (i32.const 0))))
-    (if (call $PyObject_GetBuffer (i32.load offset=4 (local.get $args)) (call $address (i32.const 120)) (i32.const 0))
+    (if (call $PyObject_GetBuffer (i32.load offset=4 (local.get $args)) (call $relocate (i32.const 120)) (i32.const 0))
       (then (return (i32.const 0))))
-    (if (call $PyObject_GetBuffer (i32.load offset=8 (local.get $args)) (call $address (i32.const 344)) (i32.const 0))
+    (if (call $PyObject_GetBuffer (i32.load offset=8 (local.get $args)) (call $relocate (i32.const 344)) (i32.const 0))
       (then (return (call $release_and_return (i32.const 0) (i32.const 0)))))
     (call $socket.send-to
       (local.get $handle)
@@ -393,10 +394,10 @@
       (local.get $port)
       (i64.ge_s (local.get $timeout) (i64.const 0))
       (local.get $timeout)
-      (call $address (i32.const 168)))
+      (call $relocate (i32.const 168)))
     (local.set $result (call $result_object))
     (local.set $failed (call $is_error))
-    (call $PyBuffer_Release (call $address (i32.const 344)))
+    (call $PyBuffer_Release (call $relocate (i32.const 344)))
     (call $release_and_return (local.get $result) (local.get $failed)))
 
   (func $tls_feed (param $self i32) (param $args i32) (param $count i32) (result i32)
@@ -404,13 +405,13 @@
     (if (i32.ne (local.get $count) (i32.const 2)) (then (return (call $bad_argument))))
     (local.set $handle (call $PyLong_AsLong (i32.load (local.get $args))))
     (if (call $PyErr_Occurred) (then (return (i32.const 0))))
-    (if (call $PyObject_GetBuffer (i32.load offset=4 (local.get $args)) (call $address (i32.const 120)) (i32.const 0))
+    (if (call $PyObject_GetBuffer (i32.load offset=4 (local.get $args)) (call $relocate (i32.const 120)) (i32.const 0))
       (then (return (i32.const 0))))
     (call $session.feed
       (local.get $handle)
       (i32.load offset=120 (global.get $base))
       (i32.load offset=128 (global.get $base))
-      (call $address (i32.const 168)))
+      (call $relocate (i32.const 168)))
     (call $release_and_return (call $result_object) (call $is_error)))
 
   (func $tls_write (param $self i32) (param $args i32) (param $count i32) (result i32)
@@ -418,13 +419,13 @@
     (if (i32.ne (local.get $count) (i32.const 2)) (then (return (call $bad_argument))))
     (local.set $handle (call $PyLong_AsLong (i32.load (local.get $args))))
     (if (call $PyErr_Occurred) (then (return (i32.const 0))))
-    (if (call $PyObject_GetBuffer (i32.load offset=4 (local.get $args)) (call $address (i32.const 120)) (i32.const 0))
+    (if (call $PyObject_GetBuffer (i32.load offset=4 (local.get $args)) (call $relocate (i32.const 120)) (i32.const 0))
       (then (return (i32.const 0))))
     (call $session.write
       (local.get $handle)
       (i32.load offset=120 (global.get $base))
       (i32.load offset=128 (global.get $base))
-      (call $address (i32.const 168)))
+      (call $relocate (i32.const 168)))
     (call $release_and_return (call $result_object) (call $is_error)))
 
   ;; Gets the buffers of the name and the arguments of a call. Returns whether that failed.
@@ -433,9 +434,9 @@
       (then
         (drop (call $bad_argument))
         (return (i32.const 1))))
-    (if (call $PyObject_GetBuffer (i32.load (local.get $args)) (call $address (i32.const 120)) (i32.const 0))
+    (if (call $PyObject_GetBuffer (i32.load (local.get $args)) (call $relocate (i32.const 120)) (i32.const 0))
       (then (return (i32.const 1))))
-    (if (call $PyObject_GetBuffer (i32.load offset=4 (local.get $args)) (call $address (i32.const 344)) (i32.const 0))
+    (if (call $PyObject_GetBuffer (i32.load offset=4 (local.get $args)) (call $relocate (i32.const 344)) (i32.const 0))
       (then
         (drop (call $release_and_return (i32.const 0) (i32.const 0)))
         (return (i32.const 1))))
@@ -443,7 +444,7 @@
 
   ;; Releases these buffers, and returns $result.
   (func $release_call (param $result i32) (result i32)
-    (call $PyBuffer_Release (call $address (i32.const 344)))
+    (call $PyBuffer_Release (call $relocate (i32.const 344)))
     (call $release_and_return (local.get $result) (i32.const 0)))
 
   (func $call_invoke (param $self i32) (param $args i32) (param $count i32) (result i32)
@@ -454,7 +455,7 @@
       (i32.load offset=128 (global.get $base))
       (i32.load offset=344 (global.get $base))
       (i32.load offset=352 (global.get $base))
-      (call $address (i32.const 168)))
+      (call $relocate (i32.const 168)))
     (call $release_call (call $take_result)))
 
   (func $call_start (param $self i32) (param $args i32) (param $count i32) (result i32)
@@ -465,7 +466,7 @@
       (i32.load offset=128 (global.get $base))
       (i32.load offset=344 (global.get $base))
       (i32.load offset=352 (global.get $base))
-      (call $address (i32.const 168)))
+      (call $relocate (i32.const 168)))
     (local.set $result
       (if (result i32) (call $is_error)
         (then (call $failure_tuple))
@@ -483,7 +484,7 @@
       (local.get $handle)
       (i64.ge_s (local.get $timeout) (i64.const 0))
       (local.get $timeout)
-      (call $address (i32.const 168)))
+      (call $relocate (i32.const 168)))
     (call $take_result))
 
   ;; Returns the bytes of the result at 168, or its `failure` as a tuple.
@@ -511,8 +512,8 @@
     (if (i32.eqz (i32.load8_u offset=172 (global.get $base)))
       (then (return (call $PyTuple_New (i32.const 0)))))
     (call $tuple2
-      (call $take_either_text (call $address (i32.const 176)))
-      (call $take_either_text (call $address (i32.const 184)))))
+      (call $take_either_text (call $relocate (i32.const 176)))
+      (call $take_either_text (call $relocate (i32.const 184)))))
 
   ;; Returns the string whose address and size are at $at, and frees its memory, unless it is that
   ;; of the `bytes` object.
@@ -536,7 +537,7 @@
   ;; Releases the buffer, and returns the result or raises the error. Both may run code that calls
   ;; these functions again, so the result is read before.
   (func $release_and_return (param $result i32) (param $failed i32) (result i32)
-    (call $PyBuffer_Release (call $address (i32.const 120)))
+    (call $PyBuffer_Release (call $relocate (i32.const 120)))
     (if (local.get $failed) (then (return (call $raise (local.get $result)))))
     (local.get $result))
 
@@ -570,20 +571,20 @@
       (call $handles_address (i32.const 5)) (call $handles_count (i32.const 5))
       (i64.ge_s (local.get $timeout) (i64.const 0))
       (local.get $timeout)
-      (call $address (i32.const 1208)))
+      (call $relocate (i32.const 1208)))
     (local.set $result (call $PyTuple_New (i32.const 6)))
     (if (i32.eqz (local.get $result)) (then (return (call $release_handles (i32.const 6) (i32.const 0)))))
     (local.set $lists (i32.const 0))
     (loop $next
       (drop (call $PyTuple_SetItem (local.get $result) (local.get $lists)
-        (call $take_positions (i32.add (call $address (i32.const 1208)) (i32.shl (local.get $lists) (i32.const 3))))))
+        (call $take_positions (i32.add (call $relocate (i32.const 1208)) (i32.shl (local.get $lists) (i32.const 3))))))
       (local.set $lists (i32.add (local.get $lists) (i32.const 1)))
       (br_if $next (i32.lt_u (local.get $lists) (i32.const 6))))
     (call $release_handles (i32.const 6) (local.get $result)))
 
   ;; Returns the address of the Py_buffer of a list of `poll`.
   (func $handles_buffer (param $list i32) (result i32)
-    (i32.add (call $address (i32.const 920)) (i32.mul (local.get $list) (i32.const 48))))
+    (i32.add (call $relocate (i32.const 920)) (i32.mul (local.get $list) (i32.const 48))))
 
   ;; Returns the address of its handles. The buffer of an empty array may have any address, and the
   ;; canonical ABI requires alignment even for that.
@@ -640,7 +641,7 @@
   ;; Returns the result at 168 as a Python object: a number, or a tuple for an error.
   (func $result_object (result i32)
     (local $source i32) (local $case i32)
-    (local.set $source (call $address (i32.const 168)))
+    (local.set $source (call $relocate (i32.const 168)))
     (if (i32.eqz (i32.load8_u (local.get $source)))
       (then (return (call $PyLong_FromUnsignedLong (i32.load offset=4 (local.get $source))))))
     (local.set $case (i32.load8_u offset=4 (local.get $source)))

@@ -37,22 +37,23 @@
 
   (elem (global.get $table) func $immortalize $fill_free_chunks $memory_size)
 
-  (func $address (param $offset i32) (result i32)
+  ;; Returns the address of the data at this offset from $base.
+  (func $relocate (param $offset i32) (result i32)
     (i32.add (global.get $base) (local.get $offset)))
 
   (func $method (param $at i32) (param $name i32) (param $function i32) (param $flags i32)
-    (i32.store (local.get $at) (call $address (local.get $name)))
+    (i32.store (local.get $at) (call $relocate (local.get $name)))
     (i32.store offset=4 (local.get $at) (i32.add (global.get $table) (local.get $function)))
     (i32.store offset=8 (local.get $at) (local.get $flags)))
 
   (func (export "PyInit__eryx_heap") (result i32)
     ;; METH_O, METH_NOARGS
-    (call $method (call $address (i32.const 112)) (i32.const 72) (i32.const 0) (i32.const 0x8))
-    (call $method (call $address (i32.const 128)) (i32.const 88) (i32.const 1) (i32.const 0x4))
-    (call $method (call $address (i32.const 144)) (i32.const 176) (i32.const 2) (i32.const 0x4))
+    (call $method (call $relocate (i32.const 112)) (i32.const 72) (i32.const 0) (i32.const 0x8))
+    (call $method (call $relocate (i32.const 128)) (i32.const 88) (i32.const 1) (i32.const 0x4))
+    (call $method (call $relocate (i32.const 144)) (i32.const 176) (i32.const 2) (i32.const 0x4))
     ;; m_name, m_methods
-    (i32.store offset=20 (global.get $base) (call $address (i32.const 56)))
-    (i32.store offset=32 (global.get $base) (call $address (i32.const 112)))
+    (i32.store offset=20 (global.get $base) (call $relocate (i32.const 56)))
+    (i32.store offset=32 (global.get $base) (call $relocate (i32.const 112)))
     ;; PYTHON_API_VERSION
     (call $PyModule_Create2 (global.get $base) (i32.const 1013)))
 

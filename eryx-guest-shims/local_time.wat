@@ -36,17 +36,18 @@
 
   (elem (global.get $table) func $set)
 
-  (func $address (param $offset i32) (result i32)
+  ;; Returns the address of the data at this offset from $base.
+  (func $relocate (param $offset i32) (result i32)
     (i32.add (global.get $base) (local.get $offset)))
 
   (func (export "PyInit__eryx_local_time") (result i32)
     ;; ml_name, ml_meth, ml_flags: METH_VARARGS
-    (i32.store offset=96 (global.get $base) (call $address (i32.const 76)))
+    (i32.store offset=96 (global.get $base) (call $relocate (i32.const 76)))
     (i32.store offset=100 (global.get $base) (global.get $table))
     (i32.store offset=104 (global.get $base) (i32.const 0x1))
     ;; m_name, m_methods
-    (i32.store offset=20 (global.get $base) (call $address (i32.const 56)))
-    (i32.store offset=32 (global.get $base) (call $address (i32.const 96)))
+    (i32.store offset=20 (global.get $base) (call $relocate (i32.const 56)))
+    (i32.store offset=32 (global.get $base) (call $relocate (i32.const 96)))
     ;; PYTHON_API_VERSION
     (call $PyModule_Create2 (global.get $base) (i32.const 1013)))
 
@@ -94,7 +95,7 @@
     (local.set $entry (call $entry (i64.load (local.get $time))))
     (i64.store offset=136 (global.get $base)
       (i64.add (i64.load (local.get $time)) (i64.load32_s offset=8 (local.get $entry))))
-    (if (i32.eqz (call $libc_localtime_r (call $address (i32.const 136)) (local.get $tm)))
+    (if (i32.eqz (call $libc_localtime_r (call $relocate (i32.const 136)) (local.get $tm)))
       (then (return (i32.const 0))))
     (local.set $kind (i32.load offset=12 (local.get $entry)))
     ;; tm_isdst, tm_gmtoff, tm_zone

@@ -1,6 +1,6 @@
 ;; The Python module `_eryx_native_modules`: starts the native modules that a factory links.
 ;;
-;;     start()   runs their constructors, and tells `dlopen` about them
+;;     start()   runs their constructors, and registers them with `dlopen`
 ;;
 ;; `start_native_modules` does nothing in the guest image. The linker (`eryx-guest-linker`) replaces
 ;; its body in an image with native modules.
@@ -28,17 +28,18 @@
 
   (elem (global.get $table) func $start)
 
-  (func $address (param $offset i32) (result i32)
+  ;; Returns the address of the data at this offset from $base.
+  (func $relocate (param $offset i32) (result i32)
     (i32.add (global.get $base) (local.get $offset)))
 
   (func (export "PyInit__eryx_native_modules") (result i32)
     ;; ml_name, ml_meth, ml_flags: METH_NOARGS
-    (i32.store offset=88 (global.get $base) (call $address (i32.const 80)))
+    (i32.store offset=88 (global.get $base) (call $relocate (i32.const 80)))
     (i32.store offset=92 (global.get $base) (global.get $table))
     (i32.store offset=96 (global.get $base) (i32.const 0x4))
     ;; m_name, m_methods
-    (i32.store offset=20 (global.get $base) (call $address (i32.const 56)))
-    (i32.store offset=32 (global.get $base) (call $address (i32.const 88)))
+    (i32.store offset=20 (global.get $base) (call $relocate (i32.const 56)))
+    (i32.store offset=32 (global.get $base) (call $relocate (i32.const 88)))
     ;; PYTHON_API_VERSION
     (call $PyModule_Create2 (global.get $base) (i32.const 1013)))
 

@@ -54,25 +54,26 @@
   (elem (global.get $table) func
     $write_output $write_error $flush_output $flush_error $on_error $gather $print)
 
-  (func $address (param $offset i32) (result i32)
+  ;; Returns the address of the data at this offset from $base.
+  (func $relocate (param $offset i32) (result i32)
     (i32.add (global.get $base) (local.get $offset)))
 
   (func $method (param $at i32) (param $name i32) (param $function i32) (param $flags i32)
-    (i32.store (local.get $at) (call $address (local.get $name)))
+    (i32.store (local.get $at) (call $relocate (local.get $name)))
     (i32.store offset=4 (local.get $at) (i32.add (global.get $table) (local.get $function)))
     (i32.store offset=8 (local.get $at) (local.get $flags)))
 
   (func (export "PyInit__eryx_output") (result i32)
     ;; METH_O, METH_NOARGS
-    (call $method (call $address (i32.const 152)) (i32.const 72) (i32.const 0) (i32.const 0x8))
-    (call $method (call $address (i32.const 168)) (i32.const 88) (i32.const 1) (i32.const 0x8))
-    (call $method (call $address (i32.const 184)) (i32.const 104) (i32.const 2) (i32.const 0x4))
-    (call $method (call $address (i32.const 200)) (i32.const 120) (i32.const 3) (i32.const 0x4))
-    (call $method (call $address (i32.const 216)) (i32.const 136) (i32.const 4) (i32.const 0x8))
-    (call $method (call $address (i32.const 232)) (i32.const 276) (i32.const 5) (i32.const 0x8))
+    (call $method (call $relocate (i32.const 152)) (i32.const 72) (i32.const 0) (i32.const 0x8))
+    (call $method (call $relocate (i32.const 168)) (i32.const 88) (i32.const 1) (i32.const 0x8))
+    (call $method (call $relocate (i32.const 184)) (i32.const 104) (i32.const 2) (i32.const 0x4))
+    (call $method (call $relocate (i32.const 200)) (i32.const 120) (i32.const 3) (i32.const 0x4))
+    (call $method (call $relocate (i32.const 216)) (i32.const 136) (i32.const 4) (i32.const 0x8))
+    (call $method (call $relocate (i32.const 232)) (i32.const 276) (i32.const 5) (i32.const 0x8))
     ;; m_name, m_methods
-    (i32.store offset=20 (global.get $base) (call $address (i32.const 56)))
-    (i32.store offset=32 (global.get $base) (call $address (i32.const 152)))
+    (i32.store offset=20 (global.get $base) (call $relocate (i32.const 56)))
+    (i32.store offset=32 (global.get $base) (call $relocate (i32.const 152)))
     ;; PYTHON_API_VERSION
     (call $PyModule_Create2 (global.get $base) (i32.const 1013)))
 
@@ -82,17 +83,17 @@
     (call $none))
 
   (func $write_output (param $self i32) (param $object i32) (result i32)
-    (call $write (call $address (i32.const 288)) (local.get $object)))
+    (call $write (call $relocate (i32.const 288)) (local.get $object)))
 
   (func $write_error (param $self i32) (param $object i32) (result i32)
-    (call $write (call $address (i32.const 1320)) (local.get $object)))
+    (call $write (call $relocate (i32.const 1320)) (local.get $object)))
 
   (func $flush_output (param $self i32) (param $nothing i32) (result i32)
-    (if (call $flush (call $address (i32.const 288))) (then (return (call $raise))))
+    (if (call $flush (call $relocate (i32.const 288))) (then (return (call $raise))))
     (call $none))
 
   (func $flush_error (param $self i32) (param $nothing i32) (result i32)
-    (if (call $flush (call $address (i32.const 1320))) (then (return (call $raise))))
+    (if (call $flush (call $relocate (i32.const 1320))) (then (return (call $raise))))
     (call $none))
 
   (func $none (result i32)
@@ -176,8 +177,8 @@
       (i32.sub (i32.load offset=268 (global.get $base)) (i32.const 1)))
     (local.set $failed
       (i32.or
-        (call $flush (call $address (i32.const 288)))
-        (call $flush (call $address (i32.const 1320)))))
+        (call $flush (call $relocate (i32.const 288)))
+        (call $flush (call $relocate (i32.const 1320)))))
     ;; An exception of `print` itself comes first.
     (if (i32.and (local.get $failed) (i32.ne (local.get $result) (i32.const 0)))
       (then

@@ -76,29 +76,30 @@
   (elem (global.get $table) func $new $enter $leave $suspend $resume $free $get_ident
     $enter_context $exit_context $replace)
 
-  (func $address (param $offset i32) (result i32)
+  ;; Returns the address of the data at this offset from $base.
+  (func $relocate (param $offset i32) (result i32)
     (i32.add (global.get $base) (local.get $offset)))
 
   (func $method (param $at i32) (param $name i32) (param $function i32) (param $flags i32)
-    (i32.store (local.get $at) (call $address (local.get $name)))
+    (i32.store (local.get $at) (call $relocate (local.get $name)))
     (i32.store offset=4 (local.get $at) (i32.add (global.get $table) (local.get $function)))
     (i32.store offset=8 (local.get $at) (local.get $flags)))
 
   (func (export "PyInit__eryx_threads") (result i32)
     ;; METH_O, METH_NOARGS for `get_ident`, METH_FASTCALL for `replace`
-    (call $method (call $address (i32.const 168)) (i32.const 72) (i32.const 0) (i32.const 0x8))
-    (call $method (call $address (i32.const 184)) (i32.const 76) (i32.const 1) (i32.const 0x8))
-    (call $method (call $address (i32.const 200)) (i32.const 84) (i32.const 2) (i32.const 0x8))
-    (call $method (call $address (i32.const 216)) (i32.const 92) (i32.const 3) (i32.const 0x8))
-    (call $method (call $address (i32.const 232)) (i32.const 100) (i32.const 4) (i32.const 0x8))
-    (call $method (call $address (i32.const 248)) (i32.const 108) (i32.const 5) (i32.const 0x8))
-    (call $method (call $address (i32.const 264)) (i32.const 116) (i32.const 6) (i32.const 0x4))
-    (call $method (call $address (i32.const 280)) (i32.const 128) (i32.const 7) (i32.const 0x8))
-    (call $method (call $address (i32.const 296)) (i32.const 144) (i32.const 8) (i32.const 0x8))
-    (call $method (call $address (i32.const 312)) (i32.const 160) (i32.const 9) (i32.const 0x80))
+    (call $method (call $relocate (i32.const 168)) (i32.const 72) (i32.const 0) (i32.const 0x8))
+    (call $method (call $relocate (i32.const 184)) (i32.const 76) (i32.const 1) (i32.const 0x8))
+    (call $method (call $relocate (i32.const 200)) (i32.const 84) (i32.const 2) (i32.const 0x8))
+    (call $method (call $relocate (i32.const 216)) (i32.const 92) (i32.const 3) (i32.const 0x8))
+    (call $method (call $relocate (i32.const 232)) (i32.const 100) (i32.const 4) (i32.const 0x8))
+    (call $method (call $relocate (i32.const 248)) (i32.const 108) (i32.const 5) (i32.const 0x8))
+    (call $method (call $relocate (i32.const 264)) (i32.const 116) (i32.const 6) (i32.const 0x4))
+    (call $method (call $relocate (i32.const 280)) (i32.const 128) (i32.const 7) (i32.const 0x8))
+    (call $method (call $relocate (i32.const 296)) (i32.const 144) (i32.const 8) (i32.const 0x8))
+    (call $method (call $relocate (i32.const 312)) (i32.const 160) (i32.const 9) (i32.const 0x80))
     ;; m_name, m_methods
-    (i32.store offset=20 (global.get $base) (call $address (i32.const 56)))
-    (i32.store offset=32 (global.get $base) (call $address (i32.const 168)))
+    (i32.store offset=20 (global.get $base) (call $relocate (i32.const 56)))
+    (i32.store offset=32 (global.get $base) (call $relocate (i32.const 168)))
     ;; PYTHON_API_VERSION
     (call $PyModule_Create2 (global.get $base) (i32.const 1013)))
 

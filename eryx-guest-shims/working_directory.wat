@@ -28,17 +28,18 @@
 
   (elem (global.get $table) func $set)
 
-  (func $address (param $offset i32) (result i32)
+  ;; Returns the address of the data at this offset from $base.
+  (func $relocate (param $offset i32) (result i32)
     (i32.add (global.get $base) (local.get $offset)))
 
   (func (export "PyInit__eryx_working_directory") (result i32)
     ;; ml_name, ml_meth, ml_flags: METH_O
-    (i32.store offset=88 (global.get $base) (call $address (i32.const 80)))
+    (i32.store offset=88 (global.get $base) (call $relocate (i32.const 80)))
     (i32.store offset=92 (global.get $base) (global.get $table))
     (i32.store offset=96 (global.get $base) (i32.const 0x8))
     ;; m_name, m_methods
-    (i32.store offset=20 (global.get $base) (call $address (i32.const 56)))
-    (i32.store offset=32 (global.get $base) (call $address (i32.const 88)))
+    (i32.store offset=20 (global.get $base) (call $relocate (i32.const 56)))
+    (i32.store offset=32 (global.get $base) (call $relocate (i32.const 88)))
     ;; PYTHON_API_VERSION
     (call $PyModule_Create2 (global.get $base) (i32.const 1013)))
 

@@ -57,22 +57,23 @@
     func $add_one $repr $spin $recurse $nested $take_memory $write_outside $draw
       $drawn $flags)
 
-  (func $address (param $offset i32) (result i32)
+  ;; Returns the address of the data at this offset from $base.
+  (func $relocate (param $offset i32) (result i32)
     (i32.add (global.get $base) (local.get $offset)))
 
   (func $method (param $index i32) (param $name i32) (param $flags i32)
     (local $at i32)
     (local.set $at
-      (call $address (i32.add (i32.const 256) (i32.mul (local.get $index) (i32.const 16)))))
-    (i32.store (local.get $at) (call $address (local.get $name)))
+      (call $relocate (i32.add (i32.const 256) (i32.mul (local.get $index) (i32.const 16)))))
+    (i32.store (local.get $at) (call $relocate (local.get $name)))
     (i32.store offset=4 (local.get $at) (i32.add (global.get $table) (local.get $index)))
     (i32.store offset=8 (local.get $at) (local.get $flags)))
 
   ;; The address of a list of addresses, as a linker writes them.
   (func (export "__wasm_apply_data_relocs")
     ;; m_name, m_methods
-    (i32.store offset=20 (global.get $base) (call $address (i32.const 64)))
-    (i32.store offset=32 (global.get $base) (call $address (i32.const 256))))
+    (i32.store offset=20 (global.get $base) (call $relocate (i32.const 64)))
+    (i32.store offset=32 (global.get $base) (call $relocate (i32.const 256))))
 
   (func (export "__wasm_call_ctors")
     (i32.store offset=240 (global.get $base) (i32.const 1)))
@@ -103,7 +104,7 @@
       (then
         (call $PyErr_SetString
           (i32.load (global.get $ValueError))
-          (call $address (i32.const 192)))
+          (call $relocate (i32.const 192)))
         (return (i32.const 0))))
     (call $PyLong_FromLong (i32.add (local.get $value) (i32.const 1))))
 
@@ -136,7 +137,7 @@
     (unreachable))
 
   (func $fill_with_random (param $offset i32)
-    (if (call $random_get (call $address (local.get $offset)) (i32.const 4))
+    (if (call $random_get (call $relocate (local.get $offset)) (i32.const 4))
       (then (unreachable))))
 
   (func $draw (param $self i32) (param $unused i32) (result i32)
