@@ -327,7 +327,7 @@ print(many.x)
 "#;
     let sandbox = factory.sandbox().build().expect("built");
     let mut session = sandbox.session().await.expect("started");
-    let expected = "255 EDQUOT\n255 EDQUOT\n255 EDQUOT\n1\n";
+    let expected = "255 EMFILE\n255 EMFILE\n255 EMFILE\n1\n";
     assert_eq!(expect_stdout(session.execute(program).await), expected);
     // A sandbox at its limit does not reduce the limit of another.
     expect_stdout(

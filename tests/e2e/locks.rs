@@ -79,7 +79,8 @@ held.release()
         error.output.stdout_text(),
         format!(
             "{}True\ncan't specify a timeout for a non-blocking call\n\
-             timeout value must be a non-negative number\ntimeout value is too large\n",
+             timeout value must be a non-negative number\n\
+             timestamp out of range for platform time_t\n",
             deadlock.repeat(4)
         )
     );

@@ -30,8 +30,6 @@ def _checked_timeout(blocking: bool, timeout: float) -> int | None:
         raise ValueError("can't specify a timeout for a non-blocking call")
     if nanoseconds < 0:
         raise ValueError("timeout value must be a non-negative number")
-    if timeout > _thread.TIMEOUT_MAX:
-        raise OverflowError("timeout value is too large")
     return nanoseconds
 
 
