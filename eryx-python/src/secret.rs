@@ -11,7 +11,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 use secrecy::SecretString;
 
-use crate::arguments::{flag, no_other_keyword, str_list, text, wrong_type};
+use crate::arguments::{flag, str_list, text, wrong_type};
 use crate::error::ConfigError;
 
 /// A credential that programs use without seeing it: an immutable value for
@@ -45,17 +45,6 @@ use crate::error::ConfigError;
 #[derive(Clone, PartialEq)]
 pub(crate) struct Secret(Value);
 
-/// The arguments of the constructor.
-const NAMES: [&str; 7] = [
-    "value",
-    "hosts",
-    "headers",
-    "query",
-    "body",
-    "inject",
-    "plaintext_hosts",
-];
-
 /// The name of a secret before a configuration gives it one.
 const UNNAMED: &str = "_";
 
@@ -64,8 +53,7 @@ impl Secret {
     #[new]
     #[pyo3(
         signature = (
-            value, *, hosts, headers=None, query=None, body=None, inject=None, plaintext_hosts=None,
-            **others
+            value, *, hosts, headers=None, query=None, body=None, inject=None, plaintext_hosts=None
         ),
         text_signature = "(value, *, hosts, headers=['authorization'], query=(), body=False, \
                           inject=None, plaintext_hosts=())"
@@ -79,9 +67,7 @@ impl Secret {
         body: Option<&Bound<'_, PyAny>>,
         inject: Option<&Bound<'_, PyAny>>,
         plaintext_hosts: Option<&Bound<'_, PyAny>>,
-        others: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Self> {
-        no_other_keyword("Secret", &NAMES, others)?;
         let hosts = patterns("hosts", hosts)?;
         let mut binding = SecretBinding::new(UNNAMED, hosts).map_err(unnamed)?;
         if let Some(headers) = headers {
@@ -205,8 +191,7 @@ pub(crate) fn secrets(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Vec<Valu
 /// Returns the secret that an argument is, with this name.
 pub(crate) fn named(name: &str, argument: &str, secret: &Bound<'_, PyAny>) -> PyResult<Value> {
     let Ok(secret) = secret.cast::<Secret>() else {
-        let wanted = "an eryx.Secret, as in eryx.Secret(value, hosts=[\"api.example.com\"])";
-        return Err(wrong_type(argument, wanted, secret));
+        return Err(wrong_type(argument, "an eryx.Secret", secret));
     };
     let secret = secret.get().0.with_name(name);
     secret.map_err(|error| ConfigError::new_err(error.to_string()))
