@@ -9,7 +9,6 @@ use crate::config::http::{HttpDenials, HttpSettings};
 use crate::host_memory::HostMemory;
 use crate::http::expected_records::SessionRegistry;
 use crate::http::secret_store::SecretStore;
-use crate::http::target::InspectionTarget;
 
 /// The HTTP settings of a network, its placeholders, and the TLS sessions over its transports.
 pub(crate) struct HttpContext {
@@ -47,16 +46,6 @@ impl HttpContext {
 
     pub(crate) fn policy(&self) -> &HttpPolicy {
         &self.settings.policy
-    }
-
-    /// Returns whether bytes that cannot be inspected pass and are only reported, on a connection to
-    /// an inspected host: in report-only mode, unless they could bring the program a secret.
-    pub(crate) fn is_reported_only(&self, target: &InspectionTarget) -> bool {
-        let returns_secret = |host| {
-            let (address, port) = (target.address(), target.port());
-            self.policy().may_return_secret(host, address, port)
-        };
-        self.report_only && !target.hosts().any(returns_secret)
     }
 
     pub(crate) fn denials(&self) -> HttpDenials {

@@ -107,6 +107,16 @@ impl InspectionTarget {
         host.unwrap_or(self.host())
     }
 
+    /// Returns whether bytes that cannot be inspected pass and are only reported: in report-only mode,
+    /// unless they could bring the program a secret.
+    pub(crate) fn is_reported_only(&self, context: &HttpContext) -> bool {
+        let may_return_secret = |host| {
+            let policy = context.policy();
+            policy.may_return_secret(host, self.address, self.port)
+        };
+        context.report_only && !self.hosts.iter().any(may_return_secret)
+    }
+
     /// Records in the request log why TLS would be denied, which goes on because of report-only
     /// mode.
     pub(crate) fn report_denial(&self, entry: &AuditEntry, message: &str) {

@@ -65,7 +65,7 @@ impl HttpContext {
                  connect to `{host}`"
             );
             match connection {
-                Some(connection) if self.is_reported_only(target) => {
+                Some(connection) if target.is_reported_only(self) => {
                     target.report_denial(connection.entry, &message);
                 }
                 _ => return Err(NetError::Denied(message)),

@@ -73,7 +73,7 @@ impl TlsRecordFilter {
     /// Reports a denial in report-only mode, as opposed to enforcing it.
     fn report(&mut self, error: NetError) -> Result<(), NetError> {
         match &error {
-            NetError::Denied(message) if self.context.is_reported_only(&self.target) => {
+            NetError::Denied(message) if self.target.is_reported_only(&self.context) => {
                 self.target.report_denial(&self.entry, message);
                 // Its records are no longer counted.
                 self.session = None;

@@ -4,7 +4,6 @@ use eryx_http::{Fields, Framing, RequestHead, write_chunk, write_last_chunk};
 
 use crate::error::NetError;
 use crate::http::inspector::Inspector;
-use crate::http::inspector::requests::Requests;
 use crate::http::secret_store::Values;
 use crate::http::secret_substitution::Substitution;
 
@@ -24,7 +23,7 @@ pub(super) struct Collecting {
     body: Vec<u8>,
     pub(super) trailers: Option<Fields>,
     /// Whether the program waits for `100 Continue` before it sends the body.
-    is_continue_owed: bool,
+    pub(super) is_continue_owed: bool,
 }
 
 /// The media types in whose bodies placeholders are replaced.
@@ -84,17 +83,6 @@ impl Collecting {
 }
 
 impl Inspector {
-    /// Gives the program `100 Continue`, if it waits for that to send a body that is collected, and
-    /// has received the responses to its earlier requests.
-    pub(super) fn release_continue(&mut self) {
-        if self.exchanges.len() == 1
-            && let Requests::Collecting(collecting) = &mut self.requests
-            && std::mem::take(&mut collecting.is_continue_owed)
-        {
-            self.push_for_program(b"HTTP/1.1 100 Continue\r\n\r\n");
-        }
-    }
-
     /// Replaces the placeholders in a complete body, and sends the request.
     pub(super) fn send_collected(&mut self, collecting: Collecting) -> Result<(), NetError> {
         let Collecting {

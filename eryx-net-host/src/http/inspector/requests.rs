@@ -71,6 +71,17 @@ impl Requests {
 }
 
 impl Inspector {
+    /// Gives the program `100 Continue`, if it waits for that to send a body that is collected, and
+    /// has received the responses to its earlier requests.
+    pub(super) fn release_continue(&mut self) {
+        if self.exchanges.len() == 1
+            && let Requests::Collecting(collecting) = &mut self.requests
+            && std::mem::take(&mut collecting.is_continue_owed)
+        {
+            self.push_for_program(b"HTTP/1.1 100 Continue\r\n\r\n");
+        }
+    }
+
     /// Takes bytes that the program writes, and returns how many. Call it only when there are no
     /// bytes for the peer.
     ///
