@@ -30,8 +30,8 @@ impl CanonicalPath {
     ///   as they are, because they hide nothing that a rule depends on.
     ///
     /// Encodings of reserved characters (`%3F`, `%23`, `%2B`) stay encoded, as they differ from the
-    /// characters themselves (RFC 3986, 2.2), and so do bytes that are not UTF-8 (`%FF`). A `+` is a
-    /// `+`, and no space.
+    /// characters themselves (RFC 3986, 2.2), and so do bytes that are not UTF-8 (`%FF`). A `+` is
+    /// a `+`, and no space.
     ///
     /// The query ends up in the result as it was sent, and is not decoded. It is only refused for
     /// bytes that are not visible ASCII, and for a fragment.
@@ -156,8 +156,8 @@ fn take_decoded(text: &[u8]) -> Option<(u8, &[u8])> {
 
 /// Returns whether two decoded bytes start an overlong UTF-8 sequence (RFC 3629, 3).
 ///
-/// RFC 3629 ends at four bytes. Decoders from before it accept five and six, so their overlong forms
-/// count, too.
+/// RFC 3629 ends at four bytes. Decoders from before it accept five and six, so their overlong
+/// forms count, too.
 pub(crate) fn is_overlong(before: Option<u8>, byte: u8) -> bool {
     matches!(byte, 0xc0 | 0xc1)
         || matches!(

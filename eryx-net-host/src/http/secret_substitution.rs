@@ -262,8 +262,8 @@ impl<'a> Substitution<'a> {
         Ok(replaced.unwrap_or(body))
     }
 
-    /// Returns `text` with placeholders replaced, or `None` if none is. `is_allowed` returns whether
-    /// the placeholder of a secret at an offset is replaced.
+    /// Returns `text` with placeholders replaced, or `None` if none is. `is_allowed` returns
+    /// whether the placeholder of a secret at an offset is replaced.
     fn replace(
         &self,
         text: &[u8],

@@ -107,8 +107,8 @@ impl InspectionTarget {
         host.unwrap_or(self.host())
     }
 
-    /// Returns whether bytes that cannot be inspected pass and are only reported: in report-only mode,
-    /// unless they could bring the program a secret.
+    /// Returns whether bytes that cannot be inspected pass and are only reported: in report-only
+    /// mode, unless they could bring the program a secret.
     pub(crate) fn is_reported_only(&self, context: &HttpContext) -> bool {
         let may_return_secret = |host| {
             let policy = context.policy();

@@ -1,6 +1,6 @@
 //! The filter of a connection to an inspected host that carries TLS of the guest program: only
-//! records of Eryx's own sessions pass. In report-only mode others pass as well, unless the host can
-//! return a secret.
+//! records of Eryx's own sessions pass. In report-only mode others pass as well, unless the host
+//! can return a secret.
 
 use std::sync::Arc;
 
