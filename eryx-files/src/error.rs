@@ -19,6 +19,9 @@ pub enum Error {
     /// The entry is a mount point or the root (EBUSY).
     #[error("the entry is in use as a mount point or as the root")]
     Busy,
+    /// The content of a file is needed by the function that provides it (EDEADLK).
+    #[error("the content is needed by the function that provides it")]
+    Deadlock,
     /// The entry exists already (EEXIST).
     #[error("the entry exists already")]
     Exists,

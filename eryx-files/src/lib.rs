@@ -10,6 +10,7 @@ mod file_system;
 mod layer;
 mod layout;
 mod limits;
+mod loading;
 #[cfg(feature = "machine")]
 mod machine;
 mod mount;
@@ -29,9 +30,11 @@ pub use file_system::{FileSystem, OpenFlags};
 pub use layer::{Layer, LayerBuilder, LayerError};
 pub use layout::{Layout, LayoutBuilder, LayoutError};
 pub use limits::{Limits, LimitsError};
+pub use loading::Loading;
 #[cfg(feature = "machine")]
 pub use machine::{
-    MachineDirectory, MachineFile, MachineFileError, SaveError, SavedFiles, save_changes,
+    MachineDirectory, MachineFile, MachineFileError, SaveError, SaveFolder, SavedFiles,
+    save_changes, save_changes_to,
 };
 pub use mount::{Access, Mount, MountedDirectory, MountedEntries, MountedFile};
 pub use open_file_table::{Descriptor, Listing};

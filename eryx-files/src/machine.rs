@@ -8,4 +8,4 @@ mod save;
 
 pub use content::MachineFile;
 pub use directory::{MachineDirectory, MachineFileError};
-pub use save::{SaveError, SavedFiles, save_changes};
+pub use save::{SaveError, SaveFolder, SavedFiles, save_changes, save_changes_to};

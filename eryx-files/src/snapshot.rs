@@ -174,6 +174,15 @@ impl FileContent {
         unloaded.is_none_or(|deferred| deferred.is_loaded())
     }
 
+    /// Returns what loads the content on another thread, for the code that calls this; `None` if it
+    /// [is loaded](Self::is_loaded).
+    pub fn begin_load(
+        &self,
+    ) -> Option<impl FnOnce() -> Result<(), Error> + Send + 'static + use<>> {
+        let unloaded = self.0.unloaded()?;
+        (!unloaded.is_loaded()).then(|| unloaded.begin_load())
+    }
+
     /// Reads at most `length` bytes from `offset` on, and at most
     /// [`Limits::MAX_TRANSFER`](crate::Limits::MAX_TRANSFER). Returns no bytes at the end.
     ///

@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 
 use crate::error::{Error, Result};
+use crate::loading::{LoadId, Loading};
 
 /// Content that is read when a program asks for it.
 ///
@@ -35,12 +36,16 @@ pub trait Source: Send + Sync + fmt::Debug {
 /// [`FileSystem::unloaded_at`](crate::FileSystem::unloaded_at) for the content that an operation
 /// would need, and loads it on another thread. Otherwise the first read loads it.
 pub struct Deferred {
+    id: LoadId,
     size: Option<u64>,
-    provide: Box<Provide>,
+    begin: Box<Begin>,
     content: OnceLock<Result<Bytes>>,
 }
 
-type Provide = dyn Fn() -> io::Result<Bytes> + Send + Sync;
+type Begin = dyn Fn() -> Provide + Send + Sync;
+
+/// Returns the content.
+type Provide = Box<dyn FnOnce() -> io::Result<Bytes> + Send>;
 
 impl Deferred {
     /// Returns the content that `provide` returns. If `size` is given, it has this many bytes, and
@@ -49,9 +54,23 @@ impl Deferred {
         size: Option<u64>,
         provide: impl Fn() -> io::Result<Bytes> + Send + Sync + 'static,
     ) -> Self {
+        let provide = Arc::new(provide);
+        Self::in_two_steps(size, move || {
+            let provide = Arc::clone(&provide);
+            Box::new(move || provide())
+        })
+    }
+
+    /// Returns the content that the result of `begin` returns. `begin` is called where the content
+    /// is needed, also more than once, and its result, once, where it is loaded.
+    pub fn in_two_steps(
+        size: Option<u64>,
+        begin: impl Fn() -> Box<dyn FnOnce() -> io::Result<Bytes> + Send> + Send + Sync + 'static,
+    ) -> Self {
         Self {
+            id: LoadId::new(),
             size,
-            provide: Box::new(provide),
+            begin: Box::new(begin),
             content: OnceLock::new(),
         }
     }
@@ -61,10 +80,32 @@ impl Deferred {
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] if the function fails, or does not return as many bytes as it has to.
+    /// [`Error::Io`] if the function fails, or does not return as many bytes as it has to, and
+    /// [`Error::Deadlock`] if it is the function itself that calls this.
     pub fn load(&self) -> Result<&Bytes, Error> {
+        self.load_with(&Loading::current(), || (self.begin)())
+    }
+
+    /// Returns what [loads](Self::load) the content on another thread, for the code that calls
+    /// this.
+    pub fn begin_load(
+        self: &Arc<Self>,
+    ) -> impl FnOnce() -> Result<(), Error> + Send + 'static + use<> {
+        let (this, loading, provide) = (Arc::clone(self), Loading::current(), (self.begin)());
+        move || this.load_with(&loading, || provide).map(drop)
+    }
+
+    fn load_with(
+        &self,
+        loading: &Loading,
+        provide: impl FnOnce() -> Provide,
+    ) -> Result<&Bytes, Error> {
+        if !self.is_loaded() && loading.contains(self.id) {
+            return Err(Error::Deadlock);
+        }
         let load = || {
-            let provided = (self.provide)().map_err(|_| Error::Io)?;
+            let provided = loading.and(self.id).run(provide());
+            let provided = provided.map_err(|_| Error::Io)?;
             let length = provided.len() as u64;
             if self.size.is_some_and(|size| size != length) {
                 return Err(Error::Io);

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use eryx_files::{
     Descriptor, Error, FileSystem, FileType, Layout, Limits, MachineDirectory, Mount, NewTime,
-    OpenFlags, SaveError, Snapshot, Timestamp, save_changes,
+    OpenFlags, SaveError, SaveFolder, Snapshot, Timestamp, save_changes, save_changes_to,
 };
 use rustix::fs::{CWD, FileType as SystemFileType, Mode, mknodat};
 
@@ -384,7 +384,14 @@ fn a_directory_that_another_process_replaces_by_a_link_is_never_followed() {
             }
         });
         let mut counts = [0; 2];
-        for _ in 0..3000 {
+        // The other thread may rest for long while there is no directory.
+        for attempt in 0..3_000_000 {
+            if attempt >= 3000 {
+                if counts[0] > 0 {
+                    break;
+                }
+                std::thread::yield_now();
+            }
             match read(&mut files, root, "mnt/machine/swap/file") {
                 Ok(content) => {
                     assert_eq!(content, "inside");
@@ -401,6 +408,56 @@ fn a_directory_that_another_process_replaces_by_a_link_is_never_followed() {
     });
     assert!(counts[0] > 0, "the file was never read: {counts:?}");
     assert!(!outside.join("new").exists());
+}
+
+#[test]
+fn links_that_are_put_in_place_between_opening_and_saving_are_not_followed() {
+    let machine = machine();
+    let path = |name: &str| machine.path().join(name);
+    for name in ["folder", "outside"] {
+        fs::create_dir(path(name)).expect("a directory");
+    }
+    fs::write(path("outside/file"), "outside").expect("a file");
+    let (mut files, root) = read_only(&path("mount"));
+    let start = files.snapshot();
+    files.create_directory_at(root, "a").expect("created");
+    for name in ["file", "a/file"] {
+        let file = files.open_at(root, name, CREATE).expect("a file");
+        files.append(file, b"saved").expect("written");
+    }
+    let end = files.snapshot();
+    let save = |folder: &SaveFolder| save_changes_to(end.changes_since(&start), folder);
+    let outside = || fs::read_to_string(path("outside/file")).expect("a file");
+
+    let folder = SaveFolder::open(path("folder")).expect("opened");
+    // In the place of a file, of a directory, and of the folder.
+    symlink("../outside/file", path("folder/file")).expect("a link");
+    symlink("../outside", path("folder/a")).expect("a link");
+    let error = save(&folder).expect_err("a link in the place of a directory");
+    assert!(
+        error.to_string().contains("\"/a\" cannot be saved"),
+        "{error}"
+    );
+    fs::remove_file(path("folder/a")).expect("removed");
+    fs::rename(path("folder"), path("moved")).expect("renamed");
+    symlink("outside", path("folder")).expect("a link");
+    assert_eq!(save(&folder).expect("saved").files, 2);
+    assert_eq!(outside(), "outside");
+    assert!(!path("outside/a").exists());
+    for name in ["moved/file", "moved/a/file"] {
+        assert_eq!(fs::read_to_string(path(name)).expect("a file"), "saved");
+    }
+
+    // A file that another process has changed meanwhile is replaced, and its other name is not.
+    fs::hard_link(path("moved/file"), path("outside/name")).expect("a link");
+    fs::write(path("moved/file"), "changed").expect("written");
+    assert_eq!(save(&folder).expect("saved").files, 2);
+    let name = fs::read_to_string(path("outside/name"));
+    assert_eq!(name.expect("a file"), "changed");
+    // The folder is gone.
+    fs::remove_dir_all(path("moved")).expect("removed");
+    save(&folder).expect_err("no folder");
+    assert_eq!(outside(), "outside");
 }
 
 #[test]

@@ -4,13 +4,15 @@
 mod support;
 
 use std::io;
-use std::sync::Arc;
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::thread;
 
 use bytes::Bytes;
 use eryx_files::{
     Change, ChangeKind, Deferred, Descriptor, Entry, Error, FileContent, FileSystem, Layout,
-    LayoutError, Limits, MachineFile, OpenFlags, Snapshot, Timestamp, save_changes,
+    LayoutError, Limits, Loading, MachineFile, OpenFlags, Snapshot, Timestamp, save_changes,
 };
 
 use support::{READ, start_with};
@@ -139,6 +141,66 @@ fn a_failure_to_provide_content_is_an_error_of_each_read_and_final() {
         assert_eq!(files.write(file, 0, b"x"), Ok(1));
         assert_eq!(read(&mut files, root, "data/d").expect("read"), "x");
     }
+}
+
+#[test]
+fn deferred_content_that_its_own_function_needs_is_refused_and_then_loaded() {
+    type Content = Arc<OnceLock<Arc<Deferred>>>;
+    let contents: [Content; 3] = Default::default();
+    let load = |index: usize| contents[index].get().expect("set").load();
+    let inner = |index: usize| {
+        let content = Arc::clone(&contents[index]);
+        move || content.get().expect("set").load().cloned()
+    };
+    let set = |index: usize, deferred: Deferred| {
+        contents[index].set(Arc::new(deferred)).expect("set once");
+    };
+    let text = |loaded: Result<Bytes, Error>| match loaded {
+        Ok(content) => Ok(content),
+        Err(error) => Ok(format!("{error:?}").into()),
+    };
+    let itself = inner(0);
+    set(0, Deferred::new(None, move || text(itself())));
+    assert_eq!(load(0), Ok(&Bytes::from_static(b"Deadlock")));
+    // Two that need each other, and the second one does so on another thread.
+    let (second, first) = (inner(2), inner(1));
+    set(1, Deferred::new(None, move || text(second())));
+    let on_thread = move || {
+        let loading = Loading::current();
+        thread::scope(|scope| {
+            let thread = scope.spawn(|| loading.run(&first));
+            text(thread.join().expect("no panic"))
+        })
+    };
+    set(2, Deferred::new(None, on_thread));
+    assert_eq!(load(1), Ok(&Bytes::from_static(b"Deadlock")));
+    assert_eq!(load(2), Ok(&Bytes::from_static(b"Deadlock")));
+    assert!(Loading::current().is_empty());
+}
+
+#[test]
+fn deferred_content_is_begun_where_it_is_needed_and_provided_where_it_is_loaded() {
+    let begun = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&begun);
+    let content = Deferred::in_two_steps(None, move || {
+        counted.fetch_add(1, Ordering::Relaxed);
+        let needed = thread::current().id();
+        Box::new(move || {
+            assert_ne!(needed, thread::current().id());
+            Ok(Bytes::from_static(b"content"))
+        })
+    });
+    let content = Arc::new(content);
+    let load = content.begin_load();
+    assert_eq!(
+        (begun.load(Ordering::Relaxed), content.is_loaded()),
+        (1, false)
+    );
+    thread::spawn(load)
+        .join()
+        .expect("no panic")
+        .expect("loaded");
+    assert_eq!(content.load(), Ok(&Bytes::from_static(b"content")));
 }
 
 #[test]
@@ -365,19 +427,49 @@ fn a_file_of_the_machine_is_read_when_the_program_reads_it() {
     assert_eq!(files.read(file, 0, 5).expect("read"), "short");
     assert_eq!(files.read(file, 10, 5), Err(Error::Io));
 
-    for (name, reason) in [("missing", "No such file"), (".", "not a regular file")] {
-        let error = MachineFile::open(folder.path().join(name)).expect_err(name);
-        let text = error.to_string();
-        assert!(
-            text.starts_with("the file ") && text.contains(reason),
-            "{text}"
-        );
-    }
     let pipe = folder.path().join("pipe");
     let mode = rustix::fs::Mode::from_raw_mode(0o600);
     rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, mode, 0)
         .expect("a pipe");
-    assert!(MachineFile::open(&pipe).is_err());
+    let socket = folder.path().join("socket");
+    let _listener = std::os::unix::net::UnixListener::bind(&socket).expect("bound");
+    for (path, reason) in [
+        (folder.path().join("missing"), "No such file"),
+        (folder.path().join("."), "a directory, not a regular file"),
+        (pipe, "a pipe, not a regular file"),
+        (socket, "a socket, not a regular file"),
+        ("/dev/zero".into(), "a device, not a regular file"),
+    ] {
+        let error = MachineFile::open(&path).expect_err(reason);
+        let text = error.to_string();
+        assert!(text.starts_with(&format!("the file {path:?} ")), "{text}");
+        assert!(text.contains(reason), "{text}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_file_of_the_machine_with_another_size_than_the_kernel_says_is_read_as_a_whole() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let empty = folder.path().join("empty");
+    std::fs::write(&empty, b"").expect("written");
+    // The kernel says 0 bytes, and one page.
+    for path in [
+        Path::new("/proc/version"),
+        Path::new("/sys/kernel/mm/transparent_hugepage/enabled"),
+        &empty,
+    ] {
+        let Ok(expected) = std::fs::read(path) else {
+            // The machine has no such file.
+            continue;
+        };
+        let content = Arc::new(MachineFile::open(path).expect("opened"));
+        let layout = Layout::builder(Timestamp::default()).source("/f", content);
+        let (mut files, root) = start(&layout.expect("a layout").build());
+        assert_eq!(read(&mut files, root, "f").expect("read"), expected);
+        let file = files.open_at(root, "f", READ).expect("opened");
+        assert_eq!(files.stat(file).expect("it").size, expected.len() as u64);
+    }
 }
 
 #[test]

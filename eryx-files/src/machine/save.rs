@@ -67,6 +67,22 @@ struct Original {
     identity: FileId,
 }
 
+/// A folder of the machine to save files to. It holds one descriptor of the process: what later
+/// takes the place of the folder, such as a link, gets nothing.
+#[derive(Debug)]
+pub struct SaveFolder(MachineDirectory);
+
+impl SaveFolder {
+    /// Opens a folder that exists. Links on the path are followed.
+    ///
+    /// # Errors
+    ///
+    /// [`MachineFileError`] if it cannot be opened.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, MachineFileError> {
+        MachineDirectory::read_write(path, u64::MAX).map(Self)
+    }
+}
+
 /// Saves files to a folder.
 struct Saver {
     folder: MachineDirectory,
@@ -91,8 +107,20 @@ pub fn save_changes(
     changes: impl Iterator<Item = Change>,
     folder: impl AsRef<Path>,
 ) -> Result<SavedFiles, SaveError> {
+    save_changes_to(changes, &SaveFolder::open(folder)?)
+}
+
+/// Writes files and directories as [`save_changes`] does, to a folder that was opened before.
+///
+/// # Errors
+///
+/// Those of [`save_changes`].
+pub fn save_changes_to(
+    changes: impl Iterator<Item = Change>,
+    folder: &SaveFolder,
+) -> Result<SavedFiles, SaveError> {
     let mut saver = Saver {
-        folder: MachineDirectory::read_write(folder, u64::MAX)?,
+        folder: folder.0.share(),
         saved: SavedFiles::default(),
         originals: HashMap::new(),
         copied: 0,
