@@ -9,9 +9,10 @@ use eryx_net_host::policy::escape;
 
 use crate::config_error::ConfigError;
 use crate::files::ChangedFiles;
-use crate::functions::{FunctionReport, MAX_NESTING, NestedTooDeep};
+use crate::functions::FunctionReport;
 use crate::host_resource::HostResourceError;
 use crate::limit::Limit;
+use crate::nesting::{MAX_NESTING, NestedTooDeep};
 use crate::output::Output;
 use crate::package_error::PackageError;
 use crate::result::{PartialResult, Usage};
@@ -72,7 +73,8 @@ pub enum Error {
         reason: String,
     },
     /// A program cannot run here: sandboxes are nested too deeply. This is the function of a
-    /// sandbox, which runs in the function of a sandbox, and so on.
+    /// sandbox, which runs in the function of a sandbox, and so on; functions that provide the
+    /// content of files count too.
     #[error(
         "sandboxes are nested {max} levels deep in each other's functions, which is the limit; let \
          fewer functions run sandboxes"

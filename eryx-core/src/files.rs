@@ -2,6 +2,7 @@
 
 mod changed_files;
 mod layout;
+mod provided;
 mod session;
 mod standard_devices;
 mod start;
@@ -14,10 +15,11 @@ use eryx_sync::Mutex;
 
 pub use changed_files::{ChangedFiles, ReadError};
 pub use session::{SessionFiles, SessionFilesError};
-pub use start::{Files, MountAccess};
+pub use start::{Files, MountAccess, ProvideContent};
 pub use start_error::FilesError;
 
 pub(crate) use layout::{MODIFIED, PACKAGES, with_packages, without_packages};
+pub(crate) use provided::load;
 pub(crate) use standard_devices::StandardStream;
 
 /// The files of a guest. Its streams share them.

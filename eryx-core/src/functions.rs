@@ -11,7 +11,6 @@ mod error;
 mod execution_driver;
 mod function;
 mod log;
-mod nesting;
 mod report;
 mod running_call;
 mod set;
@@ -30,4 +29,3 @@ pub use report::{FunctionCall, FunctionOutcome, FunctionRefusals, FunctionReport
 pub use set::Functions;
 
 pub(crate) use calls::{Calls, OfferedFunctions};
-pub(crate) use nesting::{MAX_NESTING, NestedTooDeep, check as check_nesting};

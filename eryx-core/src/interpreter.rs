@@ -22,12 +22,12 @@ use crate::environment::Environment;
 use crate::error::{Error, PythonException};
 use crate::execution_timeout::{CallEnd, deadline, race};
 use crate::files::{ChangedFiles, SharedFiles};
-use crate::functions;
 use crate::host_resource::HostResourceError;
 use crate::interpreter::guest_call::GuestCall;
 use crate::limit::Limit;
 use crate::limits::ResourceLimits;
 use crate::memory_access::MemoryAccess;
+use crate::nesting::{self, Nesting};
 use crate::program::Program;
 use crate::result::{ExecuteResult, PartialResult, Usage};
 use crate::signals;
@@ -107,7 +107,7 @@ impl Interpreter {
             });
         }
         // Before anything is taken that the first program that runs needs.
-        functions::check_nesting()?;
+        nesting::check()?;
         // Later programs find the variables as the ones before left them.
         let mut environment = mem::take(&mut self.environment);
         if !environment.variables().is_empty() {
@@ -144,7 +144,7 @@ impl Interpreter {
     ) -> Result<ExecuteResult, Error> {
         // A program of a session may be nested deeper than the start of the session was, which is
         // all that `Sandbox::start` has checked.
-        functions::check_nesting()?;
+        nesting::check()?;
         // This future owns the store meanwhile, so dropping the future ends the interpreter and its
         // connections.
         let Some(mut store) = self.store.take() else {
@@ -157,7 +157,9 @@ impl Interpreter {
         let files = store.data().files.lock().snapshot();
         let execution = EXECUTIONS.fetch_add(1, Ordering::Relaxed) + 1;
         self.network.begin_execution(execution);
-        store.data_mut().calls.begin_execution(execution);
+        let nesting = Nesting::current();
+        store.data_mut().calls.begin_execution(execution, &nesting);
+        store.data_mut().nesting = nesting;
         let end = {
             let time_slice = store.data().time_slice.clone();
             // Pinned here, so that the functions around it get and keep a pointer. Each would copy

@@ -37,6 +37,10 @@ impl JsonValue {
     /// The most objects and arrays inside each other.
     pub const MAX_DEPTH: usize = 110;
 
+    /// The most digits of an integer: those that Python converts by default. Converting them takes
+    /// a time that grows faster than their number.
+    pub const MAX_INT_DIGITS: usize = 4300;
+
     /// Returns a value as JSON.
     ///
     /// # Errors
@@ -54,7 +58,8 @@ impl JsonValue {
     ///
     /// # Errors
     ///
-    /// When the text is not JSON in UTF-8, or is nested too deeply.
+    /// When the text is not JSON in UTF-8, is nested too deeply, or has an integer of more than
+    /// [`MAX_INT_DIGITS`](Self::MAX_INT_DIGITS) digits.
     pub fn from_text(text: impl Into<Vec<u8>>) -> Result<Self, JsonValueError> {
         let text = String::from_utf8(text.into()).map_err(JsonValueError::new)?;
         check_depth(text.as_bytes())?;
@@ -146,7 +151,8 @@ fn check_depth(text: &[u8]) -> Result<(), JsonValueError> {
 }
 
 /// Checks what the grammar of JSON leaves open: that numbers with a fraction or an exponent are
-/// within the range of an `f64`, and that surrogates are in pairs. `text` is valid JSON.
+/// within the range of an `f64`, that integers have not too many digits, and that surrogates are in
+/// pairs. `text` is valid JSON.
 fn check_atoms(text: &str) -> Result<(), JsonValueError> {
     // Every second part is inside of a string, except that an escaped quote ends no string.
     let mut rest = text;
@@ -167,6 +173,13 @@ fn check_numbers(text: &str) -> Result<(), JsonValueError> {
             let shown: String = number.chars().take(40).collect();
             return Err(JsonValueError(format!(
                 "{shown} is beyond the range of a float"
+            )));
+        }
+        let digits = number.trim_start_matches('-').len();
+        if !is_float && digits > JsonValue::MAX_INT_DIGITS {
+            return Err(JsonValueError(format!(
+                "an int has {digits} digits; the limit is {}: convert it to a str",
+                JsonValue::MAX_INT_DIGITS
             )));
         }
     }
@@ -224,11 +237,12 @@ mod tests {
             b"\"\\ud800a\\udc00\"",
             b"\"\\ud800\"",
             b"[\"a\", -2.5E+400]",
+            format!("{{\"a\":[-{}]}}", "1".repeat(4301)).as_bytes(),
         ] {
             let error = JsonValue::from_text(text).expect_err("not JSON");
             assert!(!error.to_string().is_empty());
         }
-        let large = "1".repeat(4000);
+        let large = format!("[\"{0}1\",-{0},1.{0}1]", "1".repeat(4300));
         for text in [
             "1",
             "\"[[[\\\"[\"",

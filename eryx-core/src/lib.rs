@@ -25,6 +25,7 @@ mod memory_access;
 mod memory_changes;
 mod memory_limiter;
 mod memory_reset;
+mod nesting;
 mod output;
 mod package_error;
 mod process_lock;
@@ -58,11 +59,13 @@ pub use environment::EnvironmentError;
 pub use error::{Error, ImageError, PythonException};
 pub use eryx_files::{
     Change, ChangeKind, ContentId, Entry, Error as FileError, FileContent, FileId, FileType,
-    SaveError, SavedFiles, Stat, Timestamp, save_changes,
+    SaveError, SaveFolder, SavedFiles, Stat, Timestamp, save_changes, save_changes_to,
 };
 pub use factory::{
     BuildStage, Bytecode, FactoryBuilder, PackageLimits, SandboxFactory, set_native_wheels,
 };
+#[doc(hidden)]
+pub use files::ProvideContent;
 pub use files::{
     ChangedFiles, Files, FilesError, MountAccess, ReadError, SessionFiles, SessionFilesError,
 };

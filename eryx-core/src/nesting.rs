@@ -1,36 +1,73 @@
-//! The nesting of sandboxes in the functions of other sandboxes.
+//! The nesting of sandboxes in the code of the embedder that other sandboxes call: functions, and
+//! those that provide the content of files.
+
+use std::future::poll_fn;
+use std::pin::pin;
+
+use eryx_files::Loading;
 
 tokio::task_local! {
-    /// The number of functions of sandboxes that this code runs in.
-    static DEPTH: usize;
+    /// The nesting of this code.
+    static CURRENT: Nesting;
 }
 
 /// The most sandboxes inside each other. Each holds a slot of the pool, and often a thread.
 pub(crate) const MAX_NESTING: usize = 8;
 
-/// Returns how many functions of sandboxes this code runs in.
-pub(crate) fn depth() -> usize {
-    DEPTH.try_with(|depth| *depth).unwrap_or(0)
+/// The calls of sandboxes that code runs in.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Nesting {
+    depth: usize,
+    /// The content of files that is loaded by some of these calls.
+    loading: Loading,
 }
 
-/// This code runs in the function of a sandbox in the function of a sandbox, and so on.
+/// This code runs in the call of a sandbox in the call of a sandbox, and so on.
 #[derive(Debug)]
 pub(crate) struct NestedTooDeep;
 
 /// Checks that a program may run here.
 pub(crate) fn check() -> Result<(), NestedTooDeep> {
-    match depth() {
+    match CURRENT.try_with(|nesting| nesting.depth).unwrap_or(0) {
         MAX_NESTING.. => Err(NestedTooDeep),
         _ => Ok(()),
     }
 }
 
-/// Runs `work` at `depth`.
-pub(super) fn run_at<T>(depth: usize, work: impl FnOnce() -> T) -> T {
-    DEPTH.sync_scope(depth, work)
-}
+impl Nesting {
+    /// Returns the nesting of this code.
+    pub(crate) fn current() -> Self {
+        let mut nesting = CURRENT.try_with(Self::clone).unwrap_or_default();
+        // Of content that the embedder reads, on this thread.
+        let loading = Loading::current();
+        if !loading.is_empty() {
+            nesting.loading = loading;
+        }
+        nesting
+    }
 
-/// Returns a future that runs `work` at `depth`.
-pub(super) async fn at<T>(depth: usize, work: impl Future<Output = T>) -> T {
-    DEPTH.scope(depth, work).await
+    /// Returns the nesting of code that a sandbox calls at this one.
+    pub(crate) fn inner(&self) -> Self {
+        Self {
+            depth: self.depth + 1,
+            loading: self.loading.clone(),
+        }
+    }
+
+    /// Returns the number of calls.
+    pub(crate) fn depth(&self) -> usize {
+        self.depth
+    }
+
+    /// Runs `work` at this nesting.
+    pub(crate) fn run<T>(&self, work: impl FnOnce() -> T) -> T {
+        self.loading.run(|| CURRENT.sync_scope(self.clone(), work))
+    }
+
+    /// Returns a future that runs `work` at this nesting.
+    pub(crate) async fn run_future<T>(self, work: impl Future<Output = T>) -> T {
+        let loading = self.loading.clone();
+        let mut work = pin!(CURRENT.scope(self, work));
+        poll_fn(|cx| loading.run(|| work.as_mut().poll(cx))).await
+    }
 }

@@ -12,11 +12,12 @@ use crate::config_error::ConfigError;
 use crate::environment::Environment;
 use crate::error::Error;
 use crate::files::{self, Files};
-use crate::functions::{self, Function, FunctionCall, Functions, OfferedFunctions};
+use crate::functions::{Function, FunctionCall, Functions, OfferedFunctions};
 use crate::image::Image;
 use crate::image::guest_image::GuestImage;
 use crate::interpreter::Interpreter;
 use crate::limits::ResourceLimits;
+use crate::nesting;
 use crate::output::OutputSink;
 use crate::program::Program;
 use crate::result::ExecuteResult;
@@ -151,7 +152,7 @@ impl Sandbox {
     async fn start(&self, template: &Template) -> Result<Interpreter, Error> {
         // Before the start, so that what is nested too deep takes no instance. `Interpreter::run`
         // checks again, for the programs of sessions.
-        functions::check_nesting()?;
+        nesting::check()?;
         let network = self.network();
         let environment = self.environment(&network);
         Interpreter::start(

@@ -13,6 +13,7 @@ use crate::files::SharedFiles;
 use crate::functions::{Calls, OfferedFunctions};
 use crate::limits::ResourceLimits;
 use crate::memory_limiter::MemoryLimiter;
+use crate::nesting::Nesting;
 use crate::session_clock::SessionClock;
 use crate::stdin::GuestStdin;
 use crate::stdio::{Capture, GuestStream, Sinks};
@@ -46,6 +47,8 @@ pub(crate) struct StoreState {
     stdout: GuestStream,
     stderr: GuestStream,
     pub(crate) calls: Calls,
+    /// The nesting of the execution.
+    pub(crate) nesting: Nesting,
     pub(crate) clock: SessionClock,
     wasi: WasiCtx,
 }
@@ -102,6 +105,7 @@ impl StoreState {
             stdout,
             stderr,
             calls,
+            nesting: Nesting::default(),
             files: Arc::new(Mutex::new(files)),
             clock,
             wasi,

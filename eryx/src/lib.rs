@@ -13,14 +13,14 @@ pub use eryx_core::{
     Sandbox, SandboxBuilder, SandboxFactory, Session, SnapshotError, Usage, set_native_wheels,
 };
 #[doc(hidden)]
-pub use eryx_core::{FunctionThread, drive};
+pub use eryx_core::{FunctionThread, ProvideContent, drive};
 
 /// The files of a program: what it changed, those of a session, and the errors.
 pub mod files {
     pub use eryx_core::{
         Change, ChangeKind, ChangedFiles, ContentId, Entry, FileContent, FileError, FileId,
-        FileType, FilesError, ReadError, SaveError, SavedFiles, SessionFiles, SessionFilesError,
-        Stat, Timestamp, save_changes,
+        FileType, FilesError, ReadError, SaveError, SaveFolder, SavedFiles, SessionFiles,
+        SessionFilesError, Stat, Timestamp, save_changes, save_changes_to,
     };
 }
 

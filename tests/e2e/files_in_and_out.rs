@@ -2,16 +2,17 @@
 
 use std::fs;
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use eryx::files::{ChangeKind, ChangedFiles, Entry, FilesError, ReadError};
+use eryx::files::{ChangeKind, ChangedFiles, Entry, FileError, FilesError, ReadError};
 use eryx::{
-    CancelHandle, ConfigError, Error, Files, Limit, MountAccess, ResourceLimits, Sandbox,
-    SandboxFactory,
+    CancelHandle, ConfigError, Error, Files, Function, FunctionError, Limit, MountAccess, Program,
+    ResourceLimits, Sandbox, SandboxFactory,
 };
 use eryx_sync::Mutex;
+use tokio::runtime::Handle;
 
 use crate::support::{expect_stdout, timeout_of};
 
@@ -193,6 +194,231 @@ open('/data/slow', 'a').write('er')
         Ok(&b"slower"[..])
     );
     assert_eq!(calls.load(Ordering::Relaxed), 1);
+}
+
+/// Runs programs in a sandbox that is built later.
+#[derive(Clone)]
+struct LaterSandbox {
+    sandbox: Arc<OnceLock<Sandbox>>,
+    runtime: Handle,
+}
+
+impl LaterSandbox {
+    /// Returns the standard output of a program. Blocks.
+    fn run(&self, program: impl Into<Program>) -> Result<String, Error> {
+        let sandbox = self.sandbox.get().expect("built");
+        let result = self.runtime.block_on(sandbox.execute(program));
+        result.map(|result| result.stdout)
+    }
+
+    /// Returns a function that provides the output of a program.
+    fn provide(
+        &self,
+        program: String,
+    ) -> impl Fn() -> io::Result<String> + Send + Sync + 'static + use<> {
+        let this = self.clone();
+        move || this.run(program.as_str()).map_err(io::Error::other)
+    }
+}
+
+/// Returns a program that prints the value of an expression, or the error code.
+fn print_or_error(expression: &str) -> String {
+    format!(
+        "import errno, os, tools\ntry:\n    print({expression}, end='')\nexcept OSError as error:\n    \
+         print(errno.errorcode[error.errno], end='')"
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_function_that_provides_a_file_for_which_it_waits_gets_an_error_at_once() {
+    let later = LaterSandbox {
+        sandbox: Arc::default(),
+        runtime: Handle::current(),
+    };
+    let called = later.clone();
+    let read_called = Function::blocking(move |_| {
+        let read = called.run(print_or_error("open('/data/called').read()"));
+        read.map_err(|error| FunctionError::new("RuntimeError", error.to_string()))
+    });
+    let mut files = Files::new().with_file("/data/plain", "plain");
+    for (path, expression) in [
+        ("itself", "open('/data/itself').read()"),
+        ("size", "os.stat('/data/size')"),
+        ("a", "open('/data/b').read()"),
+        ("b", "open('/data/a').read()"),
+        ("called", "tools.read_called()"),
+        ("other", "open('/data/plain').read()"),
+        ("embedder", "open('/data/embedder').read()"),
+        ("saved", "open('/data/saved').read()"),
+        ("panics", "[].pop()"),
+    ] {
+        let provide = later.provide(print_or_error(expression));
+        files = files.with_source(format!("/data/{path}"), None, provide);
+    }
+    let sandbox = Sandbox::embedded()
+        .with_files(files)
+        .with_function("read_called", read_called)
+        .with_resource_limits(timeout_of(10))
+        .build()
+        .expect("valid");
+    later.sandbox.set(sandbox.clone()).expect("set once");
+    for (path, expected) in [
+        ("itself", "EDEADLK"),
+        ("size", "EDEADLK"),
+        ("a", "EDEADLK"),
+        ("b", "EDEADLK"),
+        ("called", "EDEADLK"),
+        ("other", "plain"),
+    ] {
+        let program = format!("print(open('/data/{path}').read(), end='')");
+        assert_eq!(
+            expect_stdout(sandbox.execute(program).await),
+            expected,
+            "{path}"
+        );
+    }
+    let mut session = sandbox.session().await.expect("started");
+    // Also if a snapshot needs the content. It waits for it as for all else, and fails with it.
+    let rename = "import os; os.rename('/data/{}', '/data/renamed')";
+    for (path, is_saved) in [("saved", true), ("panics", false)] {
+        let rename = rename.replace("{}", path);
+        session.execute(rename).await.expect("renamed");
+        let snapshot = session.snapshot().await;
+        assert_eq!(snapshot.is_ok(), is_saved, "{path}");
+        if let Ok(snapshot) = snapshot {
+            let mut restored = sandbox.restore(&snapshot).await.expect("restored");
+            let files = restored.files().expect("open");
+            let content = files.read("/data/renamed");
+            assert_eq!(content.as_deref(), Ok(&b"EDEADLK"[..]));
+        }
+    }
+    // Also if the embedder reads the file.
+    let read = tokio::task::spawn_blocking(move || {
+        let files = session.files().expect("open");
+        files.read("/data/embedder")
+    });
+    assert_eq!(
+        read.await.expect("no panic").as_deref(),
+        Ok(&b"EDEADLK"[..])
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn functions_that_provide_files_nest_as_deeply_as_others() {
+    /// Returns a program whose file a further program provides, and so on.
+    fn program(sandbox: &LaterSandbox, errors: &Arc<Mutex<Vec<Error>>>) -> Program {
+        let (sandbox, errors) = (sandbox.clone(), Arc::clone(errors));
+        let provide = move || {
+            let inner = program(&sandbox, &errors);
+            sandbox.run(inner).map_err(|error| {
+                errors.lock().push(error);
+                io::Error::other("the program failed")
+            })
+        };
+        let files = Files::new().with_source("/data/x", None, provide);
+        Program::new("open('/data/x').read()").with_files(files)
+    }
+
+    let sandbox = sandbox(Files::new());
+    let later = LaterSandbox {
+        sandbox: Arc::new(OnceLock::from(sandbox.clone())),
+        runtime: Handle::current(),
+    };
+    let errors = Arc::default();
+    let outer = sandbox.execute(program(&later, &errors)).await;
+    assert!(matches!(outer, Err(Error::Exception(_))));
+    let errors = errors.lock();
+    assert_eq!(errors.len(), 8);
+    assert!(matches!(errors[0], Error::NestedTooDeep { max: 8, .. }));
+    assert!(
+        errors[1..]
+            .iter()
+            .all(|error| matches!(error, Error::Exception(_)))
+    );
+}
+
+#[tokio::test]
+async fn files_of_the_machine_that_change_while_a_program_reads_them_have_a_clear_end() {
+    let machine = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| machine.path().join(name);
+    fs::create_dir(path("mount")).expect("created");
+    for name in ["given", "mount/mounted"] {
+        fs::write(path(name), "12345").expect("written");
+    }
+    let files = Files::new()
+        .with_machine_file("/given", path("given"))
+        .with_mount("/mount", path("mount"), MountAccess::ReadOnly);
+    let (given, mounted) = (path("given"), path("mount/mounted"));
+    let change = Function::immediate(move |arguments| {
+        let [content]: [String; 1] = arguments.to()?;
+        fs::write(&given, &content).expect("written");
+        fs::write(&mounted, &content).expect("written");
+        Ok(())
+    });
+    let sandbox = Sandbox::embedded()
+        .with_files(files)
+        .with_function("change", change)
+        .build()
+        .expect("valid");
+    let program = "
+import errno, os, tools
+opened = [open('/given', 'rb', 0), open('/mount/mounted', 'rb', 0)]
+def show():
+    for path, file in zip(['/given', '/mount/mounted'], opened):
+        file.seek(0)
+        for read in (file.read, lambda: open(path, 'rb').read()):
+            try:
+                print(os.stat(path).st_size, read(), end='; ')
+            except OSError as error:
+                print(errno.errorcode[error.errno], end='; ')
+    print()
+show()
+for content in ('123456789', '123', ''):
+    tools.change(content)
+    show()
+";
+    // A file that is given has the size that it had, and one that is mounted has the current one.
+    let expected = "\
+        5 b'12345'; 5 b'12345'; 5 b'12345'; 5 b'12345'; \n\
+        5 b'12345'; 5 b'12345'; 9 b'123456789'; 9 b'123456789'; \n\
+        EIO; EIO; 3 b'123'; 3 b'123'; \n\
+        EIO; EIO; 0 b''; 0 b''; \n";
+    assert_eq!(expect_stdout(sandbox.execute(program).await), expected);
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn files_that_the_kernel_makes_have_their_content_though_their_size_is_0() {
+    let version = fs::read_to_string("/proc/version").expect("a file");
+    let files = Files::new()
+        .with_machine_file("/version", "/proc/version")
+        .with_mount("/proc", "/proc", MountAccess::ReadOnly);
+    let sandbox = sandbox(files);
+    let program = "
+import shutil
+shutil.copy('/proc/version', 'copy')
+for path in ('/version', '/proc/version', 'copy'):
+    print(open(path).read(), end='')
+";
+    assert_eq!(
+        expect_stdout(sandbox.execute(program).await),
+        version.repeat(3)
+    );
+    let mut session = sandbox.session().await.expect("started");
+    let files = session.files().expect("open");
+    for path in ["/version", "/proc/version"] {
+        assert_eq!(
+            files.read(path).as_deref(),
+            Ok(version.as_bytes()),
+            "{path}"
+        );
+    }
+    // Eight bytes for each page of the address space.
+    let error = files.read("/proc/self/pagemap").expect_err("too large");
+    assert!(matches!(
+        error.reason,
+        FileError::FileTooLarge | FileError::Loop
+    ));
 }
 
 #[tokio::test(flavor = "multi_thread")]

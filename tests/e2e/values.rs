@@ -122,6 +122,10 @@ async fn a_value_that_is_not_json_is_refused_with_its_place_and_nothing_is_conve
         ("{'$bytes': 'eA=='}", "stands for bytes; rename it"),
         ("10 ** 5000", "value: Exceeds the limit (4300 digits)"),
         (
+            "import sys; sys.set_int_max_str_digits(0); [10 ** 4300]",
+            "an int has 4301 digits; the limit is 4300: convert it to a str",
+        ),
+        (
             "{'a': [True, None, b'', 10 ** 5000]}",
             "value['a'][3]: Exceeds the limit (4300 digits)",
         ),
@@ -202,13 +206,16 @@ async fn inputs_are_variables_of_the_program() {
 #[tokio::test]
 async fn a_program_whose_inputs_are_refused_leaves_nothing_to_the_next_one() {
     let mut session = sandbox(None).session().await.expect("started");
-    let digits = JsonValue::from_text("1".repeat(5000)).expect("JSON");
+    // The program refuses fewer digits than all values have at most.
+    let limit = session.execute("import sys; sys.set_int_max_str_digits(640)");
+    limit.await.expect("set");
+    let digits = JsonValue::from_text("1".repeat(1000)).expect("JSON");
     let refused = Program::new("pass")
         .with_json_input("x", digits)
         .with_arguments(["refused"])
         .with_env([("REFUSED", "1")]);
     let exception = expect_exception(session.execute(refused).await);
-    assert!(exception.message.contains("4300 digits"), "{exception}");
+    assert!(exception.message.contains("640 digits"), "{exception}");
     let program = "import os, sys; print(sys.argv, 'REFUSED' in os.environ, 'x' in globals())";
     assert_eq!(
         expect_stdout(session.execute(program).await),

@@ -4,7 +4,8 @@ use std::fmt;
 use std::path::Path;
 
 use eryx_files::{
-    Change, ChangeKind, Changes, Entry, SaveError, SavedFiles, Snapshot, save_changes,
+    Change, ChangeKind, Changes, Entry, SaveError, SaveFolder, SavedFiles, Snapshot, save_changes,
+    save_changes_to,
 };
 use thiserror::Error;
 
@@ -119,6 +120,16 @@ impl ChangedFiles {
     /// [`SaveError`]: the folder cannot be opened, or a file not be written.
     pub fn save(&self, folder: impl AsRef<Path>) -> Result<SavedFiles, SaveError> {
         save_changes(self.iter(), folder)
+    }
+
+    /// Writes files as [`save`](Self::save) does, to a folder that was opened before, for example
+    /// before the program ran.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`save`](Self::save).
+    pub fn save_to(&self, folder: &SaveFolder) -> Result<SavedFiles, SaveError> {
+        save_changes_to(self.iter(), folder)
     }
 }
 

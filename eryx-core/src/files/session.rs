@@ -6,9 +6,13 @@ use eryx_files::{
 use thiserror::Error;
 
 use crate::files::SharedFiles;
+use crate::nesting::Nesting;
 
 /// The most files and directories that one call holds open.
 const OPEN: usize = 3;
+
+/// The most bytes of a file that has more than none, although its size is 0.
+const MAX_UNSIZED: u64 = 16 << 20;
 
 /// The files of a [`Session`](crate::Session), as its programs see them. No program runs meanwhile.
 ///
@@ -65,7 +69,9 @@ impl<'a> SessionFiles<'a> {
         self.call(path, |files, root, relative| {
             // Its size need not be known before.
             if let Some(content) = files.unloaded_at(root, true, relative, true) {
-                content.load()?;
+                Nesting::current()
+                    .inner()
+                    .run(|| content.load().map(drop))?;
             }
             let flags = OpenFlags {
                 follow: true,
@@ -74,14 +80,20 @@ impl<'a> SessionFiles<'a> {
             };
             with_open(files, root, relative, flags, |files, file| {
                 let size = file_size(files, file)?;
+                // The kernel says 0 for files that it makes when they are read, as in a mounted
+                // /proc.
+                let end = if size == 0 { u64::MAX } else { size };
                 let mut content = Vec::new();
-                while (content.len() as u64) < size {
+                while (content.len() as u64) < end {
                     let done = content.len() as u64;
-                    let piece = files.read(file, done, size - done)?;
+                    let piece = files.read(file, done, end - done)?;
                     if piece.is_empty() {
                         break;
                     }
                     content.extend_from_slice(&piece);
+                    if size == 0 && content.len() as u64 > MAX_UNSIZED {
+                        return Err(Error::FileTooLarge);
+                    }
                 }
                 Ok(content)
             })
@@ -186,7 +198,9 @@ impl<'a> SessionFiles<'a> {
     pub fn stat(&self, path: &str) -> Result<Stat> {
         self.call(path, |files, root, relative| {
             if let Some(content) = files.unloaded_at(root, true, relative, false) {
-                content.load()?;
+                Nesting::current()
+                    .inner()
+                    .run(|| content.load().map(drop))?;
             }
             files.stat_at(root, true, relative)
         })

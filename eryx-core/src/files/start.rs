@@ -72,6 +72,10 @@ impl MountAccess {
     pub const DEFAULT_MAX_GROWTH: u64 = 64 << 20;
 }
 
+/// Returns the content of a file.
+#[doc(hidden)]
+pub type ProvideContent = Box<dyn FnOnce() -> io::Result<Bytes> + Send>;
+
 /// A file, directory or mount.
 struct Entry {
     /// The path, as the embedder wrote it.
@@ -150,6 +154,9 @@ impl Files {
     /// the content does not have the given size. Errors are logged by `tracing` (target
     /// `eryx::files`, level `WARN`).
     ///
+    /// `provide` can run programs in other sandboxes, nested as deeply as functions can. One that
+    /// reads the file for which `provide` runs gets `OSError` with `errno.EDEADLK`.
+    ///
     /// ```no_run
     /// # use eryx_core::Files;
     /// let files = Files::new().with_source("/data/report.json", None, || {
@@ -162,12 +169,32 @@ impl Files {
         size: Option<u64>,
         provide: impl Fn() -> io::Result<B> + Send + Sync + 'static,
     ) -> Self {
+        let provide = Arc::new(provide);
+        self.with_source_in_two_steps(path, size, move || {
+            let provide = Arc::clone(&provide);
+            Box::new(move || provide().map(Into::into))
+        })
+    }
+
+    /// Adds a file whose content the result of `begin` returns, as
+    /// [`with_source`](Self::with_source). `begin` is called in the execution that needs the
+    /// content, also more than once, and its result, once, on another thread.
+    #[doc(hidden)]
+    pub fn with_source_in_two_steps(
+        self,
+        path: impl Into<String>,
+        size: Option<u64>,
+        begin: impl Fn() -> ProvideContent + Send + Sync + 'static,
+    ) -> Self {
         let path = path.into();
-        let name = path.clone();
-        let provide = move || provided(&name, size, provide().map(Into::into));
+        let name: Arc<str> = path.as_str().into();
+        let begin = move || -> ProvideContent {
+            let (name, provide) = (Arc::clone(&name), begin());
+            Box::new(move || provided(&name, size, provide()))
+        };
         self.with(
             path,
-            Content::Deferred(Arc::new(Deferred::new(size, provide))),
+            Content::Deferred(Arc::new(Deferred::in_two_steps(size, begin))),
         )
     }
 
@@ -264,8 +291,18 @@ impl Files {
         places.sort_by(|(names, _), (others, _)| names.cmp(others));
         let mut mount: Option<&(Vec<&str>, &Entry)> = None;
         let mut last: Option<&(Vec<&str>, &Entry)> = None;
+        let mut file: Option<&(Vec<&str>, &Entry)> = None;
         for place in &places {
             let (names, entry) = place;
+            if let Some((others, file)) = file
+                && names.len() > others.len()
+                && names.starts_with(others)
+            {
+                return Err(FilesError::InFile {
+                    path: entry.path.clone(),
+                    file: file.path.clone(),
+                });
+            }
             if let Some((mounted, mount)) = mount
                 && names.starts_with(mounted)
             {
@@ -285,6 +322,9 @@ impl Files {
                 }
                 mount = Some(place);
             }
+            if entry.is_file() {
+                file = Some(place);
+            }
             last = Some(place);
         }
         Ok(())
@@ -294,6 +334,10 @@ impl Files {
 impl Entry {
     fn is_mount(&self) -> bool {
         matches!(self.content, Content::Mount(..))
+    }
+
+    fn is_file(&self) -> bool {
+        !matches!(self.content, Content::Directory | Content::Mount(..))
     }
 
     fn add_to(&self, layout: LayoutBuilder) -> Result<LayoutBuilder, FilesError> {
@@ -343,8 +387,7 @@ fn names(entry: &Entry) -> Result<Vec<&str>, FilesError> {
     let Some(relative) = path.strip_prefix('/') else {
         return invalid("it does not start with `/`; give the absolute path that programs use");
     };
-    let is_file = !matches!(entry.content, Content::Directory | Content::Mount(..));
-    if is_file && path.ends_with('/') {
+    if entry.is_file() && path.ends_with('/') {
         return invalid("a file cannot have a path that ends with `/`; remove it");
     }
     let names = relative
@@ -421,8 +464,28 @@ mod tests {
             ),
             (file("//./packages/six.py"), "use a path elsewhere"),
             (file("/a").with_file("/a", "y"), "\"/a\""),
-            (file("/a").with_file("/a/b", "y"), "\"/a/b\""),
-            (file("/a/b").with_file("/a", "y"), "\"/a\""),
+            (
+                file("/a").with_file("/a/b", "y"),
+                "\"/a\" is given as a file, and cannot contain \"/a/b\", which is given too; rename one",
+            ),
+            (
+                file("/a/./b/c")
+                    .with_file("/aa", "y")
+                    .with_file("//a/", "y"),
+                "a file cannot have a path that ends with `/`",
+            ),
+            (
+                file("/a/./b/c").with_file("/aa", "y").with_file("//a", "y"),
+                "\"//a\" is given as a file, and cannot contain \"/a/./b/c\"",
+            ),
+            (
+                mount(file("/a").with_file("/a b", "x"), "/a/m"),
+                "\"/a\" is given as a file, and cannot contain \"/a/m\"",
+            ),
+            (
+                file("/a").with_directory("/a/d"),
+                "\"/a\" is given as a file, and cannot contain \"/a/d\"",
+            ),
             (file("/a").with_directory("/a"), "\"/a\""),
             (file("/tmp"), "\"/tmp\""),
             (
@@ -453,7 +516,7 @@ mod tests {
             ),
             (
                 Files::new().with_machine_file("/f", "/tmp"),
-                "\"/f\": the file \"/tmp\" cannot be opened: it is not a regular file",
+                "\"/f\": the file \"/tmp\" cannot be opened: it is a directory, not a regular file",
             ),
         ] {
             let text = error(&files);

@@ -41,6 +41,18 @@ pub enum FilesError {
         /// The path of the mount.
         mount: String,
     },
+    /// The path leads through a file.
+    #[error(
+        "files: {file:?} is given as a file, and cannot contain {path:?}, which is given too; rename \
+         one of them"
+    )]
+    #[non_exhaustive]
+    InFile {
+        /// The path.
+        path: String,
+        /// The path of the file, which is the beginning of the path.
+        file: String,
+    },
     /// Two files have the same path, the path breaks a rule, or there are too many files.
     #[error("files: {reason}")]
     #[non_exhaustive]

@@ -18,7 +18,6 @@ use crate::functions::error::FunctionError;
 use crate::functions::execution_driver::{self, WorkSlot};
 use crate::functions::function::{CancelOnDrop, Completion, FunctionResult, FunctionWork};
 use crate::functions::log::CallRecord;
-use crate::functions::nesting;
 use crate::functions::report::FunctionOutcome;
 use crate::functions::running_call::{CallResult, RunningCall, timed_out};
 
@@ -82,11 +81,11 @@ type Task = tokio::task::JoinHandle<Option<CallResult>>;
 impl QueuedCall {
     /// Runs `work` on a thread, once it is the turn of the call and a thread is free.
     fn spawn_blocking(self, work: Box<dyn FnOnce() -> FunctionResult + Send>) -> Task {
-        let slots = blocking_slots::at_depth(self.running.depth - 1);
+        let slots = blocking_slots::at_depth(self.running.nesting.depth() - 1);
         let slot = Arc::clone(&slots).try_acquire_owned().ok();
         let run = |work: Box<dyn FnOnce() -> FunctionResult + Send>, running: RunningCall, held| {
             move || {
-                let result = nesting::run_at(running.depth, work);
+                let result = running.nesting.run(work);
                 let result = running.end(result);
                 drop::<[OwnedSemaphorePermit; 2]>(held);
                 Some(result)
@@ -143,7 +142,7 @@ impl QueuedCall {
         driver: &WorkSlot,
         record: &CallRecord,
     ) -> FunctionResult {
-        let slots = blocking_slots::at_depth(self.running.depth - 1);
+        let slots = blocking_slots::at_depth(self.running.nesting.depth() - 1);
         let slot = Arc::clone(&slots).try_acquire_owned().ok();
         let permit = acquire(self.permit, self.in_flight).await;
         let (Some(permit), Some(slot)) = (permit, acquire(slot, slots).await) else {
@@ -220,12 +219,12 @@ impl QueuedCall {
         if permit.is_some() {
             // Many functions have their result at once; a task would cost more than they do.
             let mut cx = Context::from_waker(Waker::noop());
-            let polled = nesting::run_at(running.depth, || future.as_mut().poll(&mut cx));
+            let polled = running.nesting.run(|| future.as_mut().poll(&mut cx));
             if let Poll::Ready(result) = polled {
                 return Call::done(running.end(result), record, token);
             }
         }
-        let depth = running.depth;
+        let nesting = running.nesting.clone();
         let work = async move {
             let _permit = acquire(permit, in_flight).await?;
             Some(match timeout {
@@ -236,9 +235,9 @@ impl QueuedCall {
                 },
             })
         };
-        let task = tokio::spawn(nesting::at(depth, async move {
-            execution.run_until_cancelled(work).await.flatten()
-        }));
+        let task = tokio::spawn(
+            nesting.run_future(async move { execution.run_until_cancelled(work).await.flatten() }),
+        );
         Call::running(task, record, token)
     }
 }

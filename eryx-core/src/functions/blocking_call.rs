@@ -6,7 +6,6 @@ use std::thread;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::functions::function::FunctionResult;
-use crate::functions::nesting;
 use crate::functions::running_call::{CallResult, RunningCall};
 
 /// A call of a blocking function, which any thread can make.
@@ -35,7 +34,7 @@ impl BlockingCall {
             receiver,
         } = self;
         let result = catch_unwind(AssertUnwindSafe(|| {
-            let result = nesting::run_at(running.depth, work);
+            let result = running.nesting.run(work);
             running.end(result)
         }));
         drop(slots);

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use eryx_sync::Mutex;
 use tokio::sync::Semaphore;
 
-use crate::functions::nesting::MAX_NESTING;
+use crate::nesting::MAX_NESTING;
 
 /// The threads for the functions of sandboxes that run in no function.
 const OUTER: usize = 256;

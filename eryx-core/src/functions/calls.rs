@@ -11,11 +11,11 @@ use crate::functions::arguments::Arguments;
 use crate::functions::callback::Callbacks;
 use crate::functions::error::FunctionError;
 use crate::functions::log::{self, CallLog, CallObserver, EndOnDrop};
-use crate::functions::nesting;
 use crate::functions::report::FunctionReport;
 use crate::functions::running_call::{CALL_MEMORY, RunningCall};
 use crate::functions::set::Functions;
 use crate::limits::ResourceLimits;
+use crate::nesting::Nesting;
 
 /// The host memory of one value inside of arguments, in bytes: an object of Python or of
 /// `serde_json`, and its place in a list or dict.
@@ -42,8 +42,7 @@ struct State {
     made: u64,
     execution: DropGuard,
     token: CancellationToken,
-    /// The number of functions of other sandboxes that this execution runs in.
-    depth: usize,
+    nesting: Nesting,
     /// The host memory of the log, from the first call on.
     log_memory: Option<Charge>,
     callbacks: Callbacks,
@@ -68,19 +67,19 @@ impl Calls {
             made: 0,
             execution: token.clone().drop_guard(),
             token,
-            depth: 0,
+            nesting: Nesting::default(),
             log_memory: None,
             callbacks: Callbacks::default(),
         })))
     }
 
     /// Begins an execution.
-    pub(crate) fn begin_execution(&mut self, execution: u64) {
+    pub(crate) fn begin_execution(&mut self, execution: u64, nesting: &Nesting) {
         if let Some(state) = &mut self.0 {
             state.made = 0;
             state.token = CancellationToken::new();
             state.execution = state.token.clone().drop_guard();
-            state.depth = nesting::depth();
+            state.nesting = nesting.clone();
             state.log.begin_execution(execution);
         }
     }
@@ -203,13 +202,13 @@ impl State {
         self.made += 1;
         let record = Arc::new(self.log.begin(name, argument_bytes));
         let running = RunningCall {
-            depth: self.depth + 1,
+            nesting: self.nesting.inner(),
             memory,
             max_value: limits.max_function_value(),
             record: EndOnDrop(Arc::clone(&record)),
         };
         let token = self.token.clone();
-        let work = nesting::run_at(running.depth, || function.begin(arguments));
+        let work = running.nesting.run(|| function.begin(arguments));
         let permit = Arc::clone(&self.in_flight).try_acquire_owned().ok();
         let queued = QueuedCall {
             running,

@@ -329,6 +329,7 @@ mod tests {
     use crate::functions::function::{Function, FunctionResult};
     use crate::functions::set::Functions;
     use crate::limits::ResourceLimits;
+    use crate::nesting::Nesting;
 
     struct DirectThread;
 
@@ -351,7 +352,7 @@ mod tests {
         };
         let memory = HostMemory::new(u64::MAX);
         let mut calls = Calls::new(&offered, &ResourceLimits::default(), &memory);
-        calls.begin_execution(1);
+        calls.begin_execution(1, &Nesting::default());
         calls
     }
 

@@ -8,14 +8,15 @@ use crate::functions::error::FunctionError;
 use crate::functions::function::FunctionResult;
 use crate::functions::log::EndOnDrop;
 use crate::functions::report::FunctionOutcome;
+use crate::nesting::Nesting;
 
 /// The host memory of a call beside its arguments and its result, in bytes: its task.
 pub(super) const CALL_MEMORY: u64 = 4 << 10;
 
 /// A call whose function runs, owned by the code that runs it.
 pub(super) struct RunningCall {
-    /// The depth of the function.
-    pub(super) depth: usize,
+    /// The nesting of the function.
+    pub(super) nesting: Nesting,
     pub(super) memory: Charge,
     pub(super) max_value: u64,
     pub(super) record: EndOnDrop,

@@ -7,7 +7,6 @@ mod descriptor;
 mod error;
 mod stream;
 
-use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 
 use eryx_files::{
@@ -19,7 +18,7 @@ use wasmtime_wasi::p2::bindings::clocks::wall_clock::Datetime;
 use wasmtime_wasi::p2::bindings::io::error::Error as StreamError;
 use wasmtime_wasi::p2::{DynInputStream, DynOutputStream};
 
-use crate::files::StandardStream;
+use crate::files::{self, StandardStream};
 use crate::imports::filesystem::bindings::wasi::filesystem::types::{
     Advice, DescriptorFlags, DescriptorStat, DescriptorType, DirectoryEntry, ErrorCode, Host,
     HostDescriptor, HostDirectoryEntryStream, MetadataHashValue, NewTimestamp, OpenFlags,
@@ -29,7 +28,6 @@ use crate::imports::filesystem::bindings::wasi::filesystem::{preopens, types};
 use crate::imports::filesystem::descriptor::Descriptor;
 use crate::imports::filesystem::stream::{ReadStream, WriteStream};
 use crate::store_state::StoreState;
-use crate::thread;
 use crate::trappable_error::TrappableError;
 
 /// How a function of `wasi:filesystem` fails.
@@ -91,11 +89,8 @@ impl StoreState {
         if content.is_loaded() {
             return Ok(content.load().map(drop)?);
         }
-        // The function is the embedder's: a panic is a failure of the content.
-        let load = move || panic::catch_unwind(AssertUnwindSafe(|| content.load().map(drop)));
-        let loaded = thread::run(load).await;
-        let loaded = loaded.map_err(|missing| TrappableError::Trap(missing.into()))?;
-        Ok(loaded.unwrap_or(Err(eryx_files::Error::Io))?)
+        let loaded = files::load(&self.nesting, || content.begin_load()).await;
+        Ok(loaded.map_err(|missing| TrappableError::Trap(missing.into()))??)
     }
 
     /// Gives the guest a stream that writes an open file from `offset` on, or at its end.

@@ -18,6 +18,8 @@ use eryx_files::{
     Layout, Limits, NewTime, OpenFlags, Snapshot, Stat, Timestamp,
 };
 
+use crate::files;
+use crate::nesting::Nesting;
 use crate::session_snapshot::{STEP, SnapshotReader, SnapshotWriter, yield_if_over};
 use crate::snapshot_error::SnapshotError;
 use crate::time_slice::TimeSlice;
@@ -166,6 +168,15 @@ async fn write_content(
     content: &FileContent,
     time_slice: &TimeSlice,
 ) -> Result<(), SnapshotError> {
+    if !content.is_loaded() {
+        let begin = || {
+            let load = content.begin_load();
+            move || load.map_or(Ok(()), |load| load())
+        };
+        let loaded = files::load(&Nesting::current(), begin).await;
+        let loaded = loaded.unwrap_or(Err(Error::Io));
+        loaded.map_err(|error| failed(path, error))?;
+    }
     // Content that cannot be provided has an error in place of a size.
     content.read(0, 1).map_err(|error| failed(path, error))?;
     writer.put(&content.size().to_le_bytes());

@@ -17,6 +17,7 @@ impl From<Error> for ErrorCode {
             Error::Access => Self::Access,
             Error::BadDescriptor => Self::BadDescriptor,
             Error::Busy => Self::Busy,
+            Error::Deadlock => Self::Deadlock,
             Error::Exists => Self::Exist,
             Error::FileTooLarge => Self::FileTooLarge,
             Error::Invalid => Self::Invalid,
