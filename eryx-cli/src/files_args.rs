@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use eryx::files::ChangedFiles;
+use eryx::files::{ChangedFiles, SaveFolder};
 use eryx::net::policy::escape;
 use eryx::{Files, MountAccess};
 
@@ -68,22 +68,33 @@ impl OutArg {
         self.out.is_some()
     }
 
-    /// Creates the directory, so that a wrong path is an error before the script runs.
-    pub(crate) fn create(&self) -> Result<()> {
-        if let Some(out) = &self.out {
-            fs::create_dir_all(out)
-                .with_context(|| format!("--out {}: it cannot be created", out.display()))?;
-        }
-        Ok(())
-    }
-
-    /// Saves what the script changed, if there is `--out`.
-    pub(crate) fn save(&self, changed: Option<&ChangedFiles>) -> Result<()> {
-        let (Some(out), Some(changed)) = (&self.out, changed) else {
-            return Ok(());
+    /// Creates and opens the directory, so that a wrong path is an error before the script runs, and
+    /// a script that can change the directory around it cannot put a link in its place.
+    pub(crate) fn create(&self) -> Result<Option<OutFolder>> {
+        let Some(out) = &self.out else {
+            return Ok(None);
         };
-        let saved = changed.save(out);
-        let saved = saved.with_context(|| format!("--out {}", out.display()))?;
+        fs::create_dir_all(out)
+            .with_context(|| format!("--out {}: it cannot be created", out.display()))?;
+        let folder = SaveFolder::open(out).with_context(|| format!("--out {}", out.display()))?;
+        Ok(Some(OutFolder {
+            path: out.clone(),
+            folder,
+        }))
+    }
+}
+
+/// The directory of `--out`.
+pub(crate) struct OutFolder {
+    path: PathBuf,
+    folder: SaveFolder,
+}
+
+impl OutFolder {
+    /// Saves what the script changed.
+    pub(crate) fn save(&self, changed: &ChangedFiles) -> Result<()> {
+        let saved = changed.save_to(&self.folder);
+        let saved = saved.with_context(|| format!("--out {}", self.path.display()))?;
         for link in saved.skipped_links {
             eprintln!(
                 "eryx: --out: the symbolic link {} is not saved",

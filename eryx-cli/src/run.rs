@@ -178,7 +178,7 @@ async fn run_script(options: &Options) -> Result<u8, SetupError> {
     let prepared = options.sandbox.prepare(&cancel, options.har.is_some());
     let prepared = prepared.await?;
     let har = options.har_file()?;
-    options.out.create()?;
+    let out = options.out.create()?;
     let snapshots = options.snapshot.open()?;
     let writer = OutputWriter::start(&cancel)?;
     let sandbox = writer.connect(prepared.builder).build()?;
@@ -198,7 +198,10 @@ async fn run_script(options: &Options) -> Result<u8, SetupError> {
         Ok(result) => Some(&result.files),
         Err(error) => error.files(),
     };
-    let written = options.out.save(changed);
+    let written = match (&out, changed) {
+        (Some(out), Some(changed)) => out.save(changed),
+        _ => Ok(()),
+    };
     let log_failure = prepared.net_log.and_then(|log| log.failure());
     let mut exit = match log_failure {
         // It has ended the script.

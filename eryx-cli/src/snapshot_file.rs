@@ -1,14 +1,16 @@
 //! The options `--save` and `--resume`: snapshots of the session of a script.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use eryx::{CancelHandle, Error, ExecuteResult, Program, Sandbox};
+use rustix::fs::{self, AtFlags, Mode, OFlags};
 
 /// The options.
 #[derive(Args)]
@@ -92,9 +94,14 @@ impl Snapshots {
 }
 
 /// The file of a snapshot, written beside its path and put in place when it is complete.
+///
+/// The directory is held open meanwhile: a script that can change the directories around it cannot
+/// have the snapshot put elsewhere.
 struct SnapshotFile {
     path: PathBuf,
-    incomplete: PathBuf,
+    directory: OwnedFd,
+    name: OsString,
+    incomplete: OsString,
     file: File,
 }
 
@@ -111,37 +118,57 @@ impl SnapshotFile {
         };
         let mut incomplete = name.to_owned();
         incomplete.push(format!(".{}.incomplete", process::id()));
-        let incomplete = path.with_file_name(incomplete);
-        let file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&incomplete)
-            .with_context(failed)?;
+        let parent = path
+            .parent()
+            .filter(|parent| !parent.as_os_str().is_empty());
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let parent = parent.unwrap_or(Path::new("."));
+        let directory = fs::openat(fs::CWD, parent, flags, Mode::empty()).with_context(failed)?;
+        // With `EXCL`, nothing that exists is opened, and no link is followed.
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+        let mode = Mode::from_raw_mode(0o600);
+        let file = fs::openat(&directory, &incomplete, flags, mode).with_context(failed)?;
         Ok(Self {
             path: path.to_owned(),
+            directory,
+            name: name.to_owned(),
             incomplete,
-            file,
+            file: file.into(),
         })
     }
 
     /// Writes a snapshot, in place of an older one.
     fn write(&self, snapshot: &[u8]) -> Result<()> {
-        (&self.file)
-            .write_all(snapshot)
-            .and_then(|()| fs::rename(&self.incomplete, &self.path))
+        let written = (&self.file).write_all(snapshot);
+        written
+            .and_then(|()| self.put_in_place())
             .with_context(|| format!("the snapshot {} cannot be written", self.path.display()))
+    }
+
+    fn put_in_place(&self) -> io::Result<()> {
+        let (directory, incomplete) = (&self.directory, &self.incomplete);
+        let here = fs::statat(directory, incomplete, AtFlags::SYMLINK_NOFOLLOW)?;
+        let own = fs::fstat(&self.file)?;
+        if (here.st_dev, here.st_ino) != (own.st_dev, own.st_ino) {
+            return Err(io::Error::other(format!(
+                "another file took the place of {} meanwhile; save to a directory that the script \
+                 cannot change",
+                incomplete.display()
+            )));
+        }
+        fs::renameat(directory, incomplete, directory, &self.name)?;
+        Ok(())
     }
 }
 
 impl Drop for SnapshotFile {
     fn drop(&mut self) {
         // Does not exist once it is in place.
-        let _ = fs::remove_file(&self.incomplete);
+        let _ = fs::unlinkat(&self.directory, &self.incomplete, AtFlags::empty());
     }
 }
 
 /// Reads a snapshot that `--save` wrote.
 fn read(path: &Path) -> Result<Vec<u8>> {
-    fs::read(path).with_context(|| format!("--resume: cannot read {}", path.display()))
+    std::fs::read(path).with_context(|| format!("--resume: cannot read {}", path.display()))
 }

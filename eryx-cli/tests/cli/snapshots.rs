@@ -1,7 +1,7 @@
 //! The options `--save` and `--resume`.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::process::{Command, Stdio};
 
 use crate::command::{ERYX, check, run};
@@ -71,6 +71,88 @@ fn what_a_script_leaves_in_buffers_is_saved_as_at_the_end_of_a_process() {
         check(&resumed, 0, "kept\n", "");
         fs::remove_dir_all(path("out")).expect("removed");
         fs::remove_file(path("mounted/other.txt")).expect("removed");
+    }
+}
+
+#[test]
+fn a_script_that_can_change_the_directories_around_has_nothing_saved_elsewhere() {
+    let folder = tempfile::tempdir().expect("created");
+    let path = |name: &str| folder.path().join(name);
+    let text = |name: &str| path(name).to_str().expect("text").to_owned();
+    // A link out of the directory that the script can change.
+    let begin = || {
+        for name in ["work", "outside"] {
+            let _ = fs::remove_dir_all(path(name));
+            fs::create_dir(path(name)).expect("created");
+        }
+        symlink("../outside", path("work/link")).expect("a link");
+    };
+    let mount = format!("{}:/work:rw", text("work"));
+    let (out, snapshot) = (text("work/out"), text("work/inner/snapshot"));
+    let write = "import os; open('new.txt', 'w').write('new'); os.chdir('/work')\n";
+    let outside = || {
+        let entries = fs::read_dir(path("outside")).expect("a directory");
+        entries
+            .map(|entry| entry.expect("an entry").file_name())
+            .collect::<Vec<_>>()
+    };
+
+    begin();
+    let script = format!("{write}os.rmdir('out'); os.rename('link', 'out')");
+    let result = run(&["--out", &out, "--mount", &mount], &script);
+    assert_eq!((result.status.code(), outside()), (Some(125), vec![]));
+    let error = String::from_utf8_lossy(&result.stderr).into_owned();
+    assert!(
+        error.contains("\"/home/user/new.txt\" cannot be saved"),
+        "{error}"
+    );
+
+    // A link in the place of a file.
+    begin();
+    fs::write(path("outside/new.txt"), "old").expect("written");
+    symlink("../../../../outside/new.txt", path("work/link2")).expect("a link");
+    let script =
+        format!("{write}os.makedirs('out/home/user'); os.rename('link2', 'out/home/user/new.txt')");
+    check(
+        &run(&["--out", &out, "--mount", &mount], &script),
+        0,
+        "",
+        "",
+    );
+    let saved = fs::read_to_string(path("work/out/home/user/new.txt"));
+    assert_eq!(saved.expect("a file"), "new");
+    let old = fs::read_to_string(path("outside/new.txt"));
+    assert_eq!(old.expect("a file"), "old");
+
+    // The directory of the snapshot, the snapshot, and the file that becomes it.
+    for (script, succeeds) in [
+        (
+            "os.rename('inner', 'moved'); os.rename('link', 'inner')",
+            true,
+        ),
+        ("os.rename('link', 'inner/snapshot')", true),
+        (
+            "[name] = os.listdir('inner'); os.rename('link', 'inner/' + name)",
+            false,
+        ),
+    ] {
+        begin();
+        fs::create_dir(path("work/inner")).expect("created");
+        let options = ["--save", &snapshot, "--mount", &mount];
+        let result = run(&options, &format!("{write}{script}"));
+        assert_eq!(result.status.success(), succeeds, "{script}");
+        assert_eq!(outside(), [""; 0], "{script}");
+        let error = String::from_utf8_lossy(&result.stderr);
+        assert_eq!(error.contains("took the place"), !succeeds, "{error}");
+        let places = ["work/inner/snapshot", "work/moved/snapshot"];
+        let is_file = |name: &&str| {
+            let metadata = fs::symlink_metadata(path(name));
+            metadata.is_ok_and(|metadata| metadata.is_file())
+        };
+        assert_eq!(
+            places.iter().filter(|name| is_file(name)).count(),
+            usize::from(succeeds)
+        );
     }
 }
 
