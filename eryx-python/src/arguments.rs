@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use pyo3::exceptions::PyTypeError;
+use pyo3::exceptions::{PyTypeError, PyUnicodeEncodeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyDict, PyEllipsis, PyInt, PyMapping, PyString, PyTuple};
 
@@ -51,9 +51,38 @@ pub(crate) fn flag(name: &str, value: &Bound<'_, PyAny>) -> PyResult<bool> {
 /// Returns a str.
 pub(crate) fn text(name: &str, value: &Bound<'_, PyAny>) -> PyResult<String> {
     match value.cast::<PyString>() {
-        Ok(text) => text.extract(),
+        Ok(text) => string(name, text),
         Err(_) => Err(wrong_type(name, "a str", value)),
     }
+}
+
+/// Returns the text of a str.
+pub(crate) fn string(name: &str, text: &Bound<'_, PyString>) -> PyResult<String> {
+    text.extract()
+        .map_err(|error| encoding_error(name, "leave them out", error, text.py()))
+}
+
+/// Returns the bytes of a str, where bytes could be given too.
+pub(crate) fn string_bytes(name: &str, text: &Bound<'_, PyString>) -> PyResult<Vec<u8>> {
+    text.extract()
+        .map(String::into_bytes)
+        .map_err(|error| encoding_error(name, "leave them out, or give bytes", error, text.py()))
+}
+
+/// Returns the error for a str that has no encoding, in place of the `UnicodeEncodeError`. It does
+/// not have the str, which may be a secret.
+fn encoding_error(name: &str, remedy: &str, error: PyErr, py: Python<'_>) -> PyErr {
+    if !error.is_instance_of::<PyUnicodeEncodeError>(py) {
+        return error;
+    }
+    let start = error.value(py).getattr("start");
+    let place = match start.and_then(|start| start.extract::<usize>()) {
+        Ok(index) => format!(" (the first one at index {index})"),
+        Err(_) => String::new(),
+    };
+    ConfigError::new_err(format!(
+        "{name} has surrogates, which UTF-8 cannot encode{place}: {remedy}"
+    ))
 }
 
 /// Returns the items of an iterable of str. A single str is an error, not a list of its characters.
@@ -68,10 +97,11 @@ pub(crate) fn str_list(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Vec<Str
         return Err(wrong_type(name, "a list of str", value));
     };
     items
-        .map(|item| {
+        .enumerate()
+        .map(|(index, item)| {
             let item = item?;
             match item.cast::<PyString>() {
-                Ok(text) => text.extract(),
+                Ok(text) => string(&format!("{name}[{index}]"), text),
                 Err(_) => Err(wrong_type(name, "a list of str, and each entry", &item)),
             }
         })
@@ -88,38 +118,38 @@ pub(crate) fn variables(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Vec<(S
         .iter()
         .map(|item| {
             let (key, value): (Bound<'_, PyAny>, Bound<'_, PyAny>) = item.extract()?;
-            let key = encodable(&format!("a name in {name}"), &key)?;
+            let key = text(&format!("a name in {name}"), &key)?;
             // What follows an `=` may be a value.
             let shown = key.split('=').next().unwrap_or_default();
-            let value = encodable(&format!("{name}[{shown:?}]"), &value)?;
+            let value = text(&format!("{name}[{shown:?}]"), &value)?;
             Ok((key, value))
         })
         .collect()
 }
 
-/// Returns a str. Unlike that of [`text`], the error for one with surrogates does not have the str.
-fn encodable(name: &str, value: &Bound<'_, PyAny>) -> PyResult<String> {
-    let Ok(text) = value.cast::<PyString>() else {
-        return Err(wrong_type(name, "a str", value));
-    };
-    text.extract().map_err(|_| {
-        ConfigError::new_err(format!(
-            "{name} has surrogates, which UTF-8 cannot encode: leave them out"
-        ))
-    })
-}
-
 /// Returns a path.
 pub(crate) fn path(name: &str, value: &Bound<'_, PyAny>) -> PyResult<PathBuf> {
-    value
-        .extract()
-        .map_err(|_| wrong_type(name, "a str or a path", value))
+    machine_path(name, "a str or a path", value)
+}
+
+/// Returns a path. The error for another value says that `wanted` is wanted.
+pub(crate) fn machine_path(
+    name: &str,
+    wanted: &str,
+    value: &Bound<'_, PyAny>,
+) -> PyResult<PathBuf> {
+    value.extract().map_err(|error: PyErr| {
+        match error.is_instance_of::<PyUnicodeEncodeError>(value.py()) {
+            true => encoding_error(name, "leave them out", error, value.py()),
+            false => wrong_type(name, wanted, value),
+        }
+    })
 }
 
 /// Returns the items of an iterable of paths, with `None` for each `...`. A single path is an
 /// error, not a list of its characters.
 pub(crate) fn paths(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Vec<Option<PathBuf>>> {
-    if value.extract::<PathBuf>().is_ok() {
+    if value.is_instance_of::<PyString>() || value.extract::<PathBuf>().is_ok() {
         return Err(PyTypeError::new_err(format!(
             "{name} has to be a list of paths, not one: write {name}=[{}]",
             value.repr()?
@@ -134,13 +164,8 @@ pub(crate) fn paths(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Vec<Option
             if item.is_instance_of::<PyEllipsis>() {
                 return Ok(None);
             }
-            item.extract().map(Some).map_err(|_| {
-                wrong_type(
-                    name,
-                    "a list of paths, and each entry a str or a path",
-                    &item,
-                )
-            })
+            let wanted = "a list of paths, and each entry a str or a path";
+            machine_path(name, wanted, &item).map(Some)
         })
         .collect()
 }
@@ -148,7 +173,7 @@ pub(crate) fn paths(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Vec<Option
 /// Returns the source of a program.
 pub(crate) fn program_source(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
     if let Ok(text) = value.cast::<PyString>() {
-        return Ok(text.to_cow()?.into_owned().into_bytes());
+        return string_bytes(name, text);
     }
     if let Ok(bytes) = value.cast::<PyBytes>() {
         return Ok(bytes.as_bytes().to_vec());

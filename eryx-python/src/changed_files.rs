@@ -262,10 +262,15 @@ impl ChangedFiles {
         mapping_view(slf.as_any(), "ItemsView")
     }
 
-    fn __getitem__<'py>(&self, py: Python<'py>, path: &str) -> PyResult<Bound<'py, PyBytes>> {
-        let content = self.0.content(path);
-        let content = content.ok_or_else(|| PyKeyError::new_err(path.to_owned()))?;
-        self.0.bytes(py, path, content)
+    fn __getitem__<'py>(
+        &self,
+        py: Python<'py>,
+        path: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        let path = text("path", path)?;
+        let content = self.0.content(&path);
+        let content = content.ok_or_else(|| PyKeyError::new_err(path.clone()))?;
+        self.0.bytes(py, &path, content)
     }
 
     fn __contains__(&self, path: &Bound<'_, PyAny>) -> bool {

@@ -66,7 +66,7 @@ impl SessionSlot {
 
     /// Drops the session if it was closed during a call that has ended. No end is missed: a call
     /// gives the session back before it comes here, and `close` announces itself before it looks.
-    fn drop_if_closing(&self) {
+    pub(crate) fn drop_if_closing(&self) {
         if self.is_closing.load(Ordering::SeqCst) {
             drop(self.try_lock().and_then(|mut session| session.take()));
         }

@@ -9,8 +9,8 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyString, PyTuple, PyType};
 
 use crate::arguments::{
-    flag, for_each_keyword, keywords_only, optional_int, path, paths, program_source, str_list,
-    text, wrong_type,
+    flag, for_each_keyword, keywords_only, machine_path, optional_int, path, paths, program_source,
+    str_list, string, text, wrong_type,
 };
 use crate::error::{ConfigError, EryxError, exception, warn_user};
 use crate::execution_registry::{ActiveExecution, OwnerId};
@@ -521,8 +521,8 @@ fn with_requirements(
     {
         builder = builder.with_python(executable);
     }
-    if let Ok(path) = value.extract::<PathBuf>() {
-        return Ok(builder.with_requirements_file(path));
+    if value.is_instance_of::<PyString>() || value.extract::<PathBuf>().is_ok() {
+        return Ok(builder.with_requirements_file(path(name, value)?));
     }
     let wanted = "a list of requirements (str) and of paths, or the path of a file of requirements";
     let Ok(items) = value.try_iter() else {
@@ -531,11 +531,9 @@ fn with_requirements(
     for item in items {
         let item = item?;
         builder = if let Ok(requirement) = item.cast::<PyString>() {
-            builder.with_requirement(requirement.extract::<String>()?)
-        } else if let Ok(path) = item.extract::<PathBuf>() {
-            builder.with_requirements_file(path)
+            builder.with_requirement(string(name, requirement)?)
         } else {
-            return Err(wrong_type(name, wanted, &item));
+            builder.with_requirements_file(machine_path(name, wanted, &item)?)
         };
     }
     Ok(builder)

@@ -3,15 +3,19 @@
 use std::io;
 use std::mem;
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use eryx::MountAccess;
+use eryx::{MountAccess, ProvideContent};
 use eryx_sync::Mutex;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyMapping, PyMemoryView, PyTuple, PyWeakrefReference};
 use pyo3::{PyTraverseError, PyVisit};
 
-use crate::arguments::{callback, flag, non_negative_int, optional_int, path, text, wrong_type};
+use crate::arguments::{
+    callback, flag, machine_path, non_negative_int, optional_int, path, text, wrong_type,
+};
+use crate::functions::{FunctionContext, current_execution};
 
 /// The files that the programs of a sandbox find when they start, for ``Sandbox(files=...)``.
 ///
@@ -225,33 +229,24 @@ impl Files {
         callback("function", "no argument", Some(function))?;
         let py = function.py();
         let provider = Py::new(py, ContentProvider(function.clone().unbind()))?;
-        let weak = PyWeakrefReference::new(provider.bind(py))?.unbind();
-        let name = path.clone();
-        let provide = move || {
-            let called = Python::try_attach(|py| {
-                let provider = weak.bind(py).upgrade();
-                let provider =
-                    provider.and_then(|object| object.cast_into::<ContentProvider>().ok());
-                let Some(provider) = provider else {
-                    return Err(io::Error::other("nothing may read the file any more"));
-                };
-                let function = provider.get().0.bind(py);
-                let content = function
-                    .call0()
-                    .and_then(|content| bytes("the content that the function returns", &content));
-                content
-                    .and_then(|content| check_size(&name, size, content))
-                    .map_err(|error| {
-                        let reason = io::Error::other(error.to_string());
-                        error.write_unraisable(py, Some(function));
-                        reason
-                    })
-            });
-            called
-                .unwrap_or_else(|| Err(io::Error::other("the embedder's Python is shutting down")))
+        let weak = Arc::new(PyWeakrefReference::new(provider.bind(py))?.unbind());
+        let name: Arc<str> = path.as_str().into();
+        let begin = move || -> ProvideContent {
+            let (weak, name, execution) = (Arc::clone(&weak), name.clone(), current_execution());
+            Box::new(move || {
+                let called =
+                    Python::try_attach(|py| call_provider(py, &weak, &name, size, execution));
+                let shutting_down = || io::Error::other("the embedder's Python is shutting down");
+                called
+                    .unwrap_or_else(|| Err(shutting_down()))
+                    .map(Into::into)
+            })
         };
         let mut state = self.0.lock();
-        state.files = state.files.clone().with_source(path, size, provide);
+        state.files = state
+            .files
+            .clone()
+            .with_source_in_two_steps(path, size, begin);
         state.providers.push(provider);
         Ok(())
     }
@@ -338,13 +333,8 @@ impl Content {
         if is_bytes(value) {
             return Ok(Self::Bytes(bytes(name, value)?));
         }
-        match value.extract() {
-            Ok(path) => Ok(Self::MachineFile(path)),
-            Err(_) => {
-                let wanted = "bytes, or the path of a file of the machine (a str or os.PathLike)";
-                Err(wrong_type(name, wanted, value))
-            }
-        }
+        let wanted = "bytes, or the path of a file of the machine (a str or os.PathLike)";
+        machine_path(name, wanted, value).map(Self::MachineFile)
     }
 
     fn add_to(self, files: eryx::Files, path: String) -> eryx::Files {
@@ -371,6 +361,35 @@ pub(crate) fn bytes(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
     }
     let bytes = value.py().get_type::<PyBytes>().call1((value,))?;
     Ok(bytes.cast::<PyBytes>()?.as_bytes().to_vec())
+}
+
+/// Calls the function that provides the content of the file `name`. `execution` is the one that
+/// needs it; without one the embedder reads the file, on this thread.
+fn call_provider(
+    py: Python<'_>,
+    provider: &Py<PyWeakrefReference>,
+    name: &str,
+    size: Option<u64>,
+    execution: Option<Arc<FunctionContext>>,
+) -> io::Result<Vec<u8>> {
+    let provider = provider.bind(py).upgrade();
+    let provider = provider.and_then(|object| object.cast_into::<ContentProvider>().ok());
+    let Some(provider) = provider else {
+        return Err(io::Error::other("nothing may read the file any more"));
+    };
+    let function = provider.get().0.bind(py);
+    let content = match execution {
+        Some(execution) => execution.call_provider(function),
+        None => function.call0(),
+    };
+    content
+        .and_then(|content| bytes("the content that the function returns", &content))
+        .and_then(|content| check_size(name, size, content))
+        .map_err(|error| {
+            let reason = io::Error::other(error.to_string());
+            error.write_unraisable(py, Some(function));
+            reason
+        })
 }
 
 fn check_size(path: &str, size: Option<u64>, content: Vec<u8>) -> PyResult<Vec<u8>> {

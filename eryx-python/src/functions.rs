@@ -1,4 +1,5 @@
-//! The embedder's functions: which ones a sandbox has, and the Rust side of a call.
+//! The embedder's functions: which ones a sandbox has, the Rust side of a call, and the context of
+//! the calls of an execution.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -13,8 +14,9 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyMapping, PyString};
 use pyo3::{PyTraverseError, PyVisit};
 
-use crate::arguments::wrong_type;
+use crate::arguments::{string, wrong_type};
 use crate::execution_registry::{OwnerId, RunningFunction};
+use crate::files::ContentProviders;
 use crate::runtime::{AttachedThread, allow_nested};
 
 tokio::task_local! {
@@ -50,7 +52,7 @@ impl EmbedderFunctions {
             let Ok(name) = name.cast::<PyString>() else {
                 return Err(wrong_type(&format!("a name in {argument}"), "a str", &name));
             };
-            let name: String = name.extract()?;
+            let name = string(&format!("a name in {argument}"), name)?;
             if !callable.is_callable() {
                 let entry = format!("{argument}[{name:?}]");
                 return Err(wrong_type(&entry, "a function", &callable));
@@ -111,14 +113,20 @@ impl EmbedderFunctions {
         }
     }
 
-    /// Returns what the calls of an execution of `owner` need; `None` without functions.
+    /// Returns what the calls of an execution of `owner` need; `None` if it calls neither functions
+    /// nor `providers`.
+    ///
+    /// # Errors
+    ///
+    /// `EryxError` if the execution cannot begin where this is called.
     pub(crate) fn begin(
         &self,
         py: Python<'_>,
         owner: OwnerId,
         is_session: bool,
+        providers: &ContentProviders,
     ) -> PyResult<Option<FunctionContext>> {
-        if self.callables.is_empty() {
+        if self.callables.is_empty() && providers.is_empty() {
             return Ok(None);
         }
         let context = py
@@ -166,6 +174,16 @@ impl FunctionContext {
         Ok(())
     }
 
+    /// Calls the function that provides a file, on the thread that loads it.
+    pub(crate) fn call_provider<'py>(
+        &self,
+        function: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        // A context can be entered once at a time.
+        let context = self.context.bind(function.py()).call_method0("copy")?;
+        context.call_method1("run", (function,))
+    }
+
     /// Runs an execution whose calls find this. It is large: a copy of each wrapper around it would
     /// cost more than a small program.
     pub(crate) async fn scope<T: Send + 'static>(
@@ -173,16 +191,51 @@ impl FunctionContext {
         execution: Pin<Box<impl Future<Output = T> + Send + 'static>>,
     ) -> T {
         match this {
+            Some(this) if this.callables.is_empty() => EXECUTION.scope(this, execution).await,
             Some(this) => drive(EXECUTION.scope(this, execution), Arc::new(AttachedThread)).await,
             None => execution.await,
         }
     }
 }
 
+/// Returns the context of the execution that this code runs in, if it runs in one.
+pub(crate) fn current_execution() -> Option<Arc<FunctionContext>> {
+    EXECUTION.try_with(Arc::clone).ok()
+}
+
 fn execution() -> Result<Arc<FunctionContext>, FunctionError> {
-    EXECUTION
-        .try_with(Arc::clone)
-        .map_err(|_| FunctionError::new("RuntimeError", "the call belongs to no execution"))
+    current_execution()
+        .ok_or_else(|| FunctionError::new("RuntimeError", "the call belongs to no execution"))
+}
+
+/// A session that this thread holds while it calls code of the embedder, outside of an execution.
+pub(crate) struct HeldSession<'py> {
+    /// Ends it.
+    release: Bound<'py, PyAny>,
+}
+
+impl<'py> HeldSession<'py> {
+    /// Lets what runs on this thread find that it runs for the session `owner`.
+    pub(crate) fn begin(py: Python<'py>, owner: OwnerId) -> PyResult<Self> {
+        let module = py.import("eryx._functions")?;
+        let release = module.call_method1("hold", (owner.number(),))?;
+        Ok(Self { release })
+    }
+}
+
+impl Drop for HeldSession<'_> {
+    fn drop(&mut self) {
+        if let Err(error) = self.release.call0() {
+            error.write_unraisable(self.release.py(), None);
+        }
+    }
+}
+
+/// Returns whether this code runs in a call of an execution of `owner`.
+pub(crate) fn runs_for(py: Python<'_>, owner: OwnerId) -> PyResult<bool> {
+    py.import("eryx._functions")?
+        .call_method1("runs_for", (owner.number(),))?
+        .extract()
 }
 
 fn shutting_down() -> FunctionError {

@@ -7,7 +7,7 @@ use eryx::net::policy::{HostPattern, HttpRule as Rule, QueryRule};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 
-use crate::arguments::{flag, optional_int, str_list, text, wrong_type};
+use crate::arguments::{flag, optional_int, str_list, string, text, wrong_type};
 use crate::error::ConfigError;
 use crate::pickle::{Reduced, reduce};
 
@@ -195,8 +195,7 @@ pub(crate) fn rule(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Rule> {
         return Ok(rule.get().0.clone());
     }
     if let Ok(text) = value.cast::<PyString>() {
-        return text
-            .to_cow()?
+        return string(name, text)?
             .parse()
             .map_err(|error: eryx::net::policy::HttpRuleError| in_setting(&error));
     }

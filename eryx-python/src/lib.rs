@@ -16,6 +16,7 @@ mod function_report;
 mod functions;
 mod http_request;
 mod http_rule;
+mod json_size;
 mod json_values;
 mod keyword_hints;
 mod limits;

@@ -6,7 +6,6 @@ mod keywords;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::IpAddr;
-use std::path::PathBuf;
 
 use eryx::net::NetConfig as Config;
 use eryx::net::net_settings;
@@ -327,7 +326,8 @@ impl NetConfig {
     /// >>> eryx.NetConfig.from_file(path)
     /// eryx.NetConfig(allowed_hosts=['api.example.com'])
     #[staticmethod]
-    fn from_file(py: Python<'_>, path: PathBuf) -> PyResult<Self> {
+    fn from_file(py: Python<'_>, path: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let path = crate::arguments::path("path", path)?;
         let config = wrap(Config::from_toml_file(&path))?;
         for warning in config.0.warnings() {
             warn_user(py, &format!("{}: {warning}", path.display()))?;

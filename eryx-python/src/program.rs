@@ -6,7 +6,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyMapping, PyString};
 
 use crate::arguments::{
-    flag, for_each_keyword, program_source, str_list, text, variables, wrong_type,
+    flag, for_each_keyword, program_source, str_list, string_bytes, text, variables, wrong_type,
 };
 use crate::error::exception;
 use crate::files::{ContentProviders, files};
@@ -70,7 +70,7 @@ fn inputs(inputs: &Bound<'_, PyAny>) -> PyResult<Vec<(String, JsonValue)>> {
 /// Returns the bytes of standard input.
 fn input(stdin: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
     if let Ok(text) = stdin.cast::<PyString>() {
-        return Ok(text.to_cow()?.into_owned().into_bytes());
+        return string_bytes("stdin", text);
     }
     if let Ok(bytes) = stdin.cast::<PyBytes>() {
         return Ok(bytes.as_bytes().to_vec());

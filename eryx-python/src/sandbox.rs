@@ -398,11 +398,13 @@ impl Sandbox {
             .sandbox
             .as_ref()
             .unwrap_or(&self.settings.without_callbacks);
+        let providers = self.settings.providers.clone_ref(py);
+        let functions = &self.settings.functions;
         Ok(ExecutionRequest {
             owner: self.owner,
             target: Target::Sandbox(sandbox.clone()),
-            functions: self.settings.functions.begin(py, self.owner, false)?,
-            providers: self.settings.providers.clone_ref(py),
+            functions: functions.begin(py, self.owner, false, &providers)?,
+            providers,
             dispatcher: target.dispatcher.clone(),
             work: Work::Restore(bytes.as_bytes().to_vec(), target),
         })
@@ -423,9 +425,11 @@ impl Sandbox {
             let sandbox = dispatcher.attach(self.settings.builder.clone()).build();
             (sandbox.map_err(exception)?, Some(dispatcher))
         };
+        let providers = self.settings.providers.and(py, providers)?;
+        let functions = &self.settings.functions;
         Ok(ExecutionRequest {
-            functions: self.settings.functions.begin(py, self.owner, false)?,
-            providers: self.settings.providers.and(py, providers)?,
+            functions: functions.begin(py, self.owner, false, &providers)?,
+            providers,
             owner: self.owner,
             target: Target::Sandbox(sandbox),
             work: Work::Execute(program),

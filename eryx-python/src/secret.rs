@@ -11,7 +11,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 use secrecy::SecretString;
 
-use crate::arguments::{flag, str_list, text, wrong_type};
+use crate::arguments::{flag, str_list, string, text, wrong_type};
 use crate::error::ConfigError;
 
 /// A credential that programs use without seeing it: an immutable value for
@@ -97,7 +97,7 @@ impl Secret {
             let wanted = "a str, or a function that returns one";
             return Err(wrong_type("value", wanted, value));
         };
-        let text: String = text.extract()?;
+        let text = string("value", text)?;
         Value::new(binding, text).map(Self).map_err(unnamed)
     }
 
@@ -258,7 +258,7 @@ fn call(py: Python<'_>, function: &Py<PyAny>) -> Option<SecretString> {
     let value = function.call0(py).and_then(|value| {
         let value = value.into_bound(py);
         match value.cast::<PyString>() {
-            Ok(text) => text.extract::<String>(),
+            Ok(text) => string("the value of a secret", text),
             Err(_) => Err(wrong_type("the value of a secret", "a str", &value)),
         }
     });

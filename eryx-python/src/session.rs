@@ -19,7 +19,7 @@ use crate::execution::{
 };
 use crate::execution_registry::{ActiveExecution, OwnerId};
 use crate::files::ContentProviders;
-use crate::functions::EmbedderFunctions;
+use crate::functions::{EmbedderFunctions, runs_for};
 use crate::program::program;
 use crate::runtime::{in_callback, runtime, wait};
 use crate::sandbox_settings::{NAMES, SandboxSettings};
@@ -228,13 +228,14 @@ impl Session {
     fn files(&self, py: Python<'_>) -> PyResult<SessionFiles> {
         self.ensure_usable()?;
         let session = self.inner.clone().ok_or_else(session_closed)?;
-        Ok(SessionFiles::new(session, self.providers.clone_ref(py)))
+        let providers = self.providers.clone_ref(py);
+        Ok(SessionFiles::new(session, self.owner, providers))
     }
 
     /// Cancel the running execution, and close the interpreter and its connections. The end of a
-    /// ``with`` block calls it. In ``on_stdout`` and other callbacks of the session, it returns at
-    /// once, and the session ends with the execution. No code of a program runs: what a program
-    /// wrote to a file and did not flush is lost.
+    /// ``with`` block calls it. In ``on_stdout`` and other callbacks of the session, and in functions
+    /// that it called, it returns at once, and the session ends with the execution. No code of a
+    /// program runs: what a program wrote to a file and did not flush is lost.
     ///
     /// >>> import eryx
     /// >>> session = eryx.Sandbox().session()
@@ -262,7 +263,9 @@ impl Session {
             drop(session);
             callbacks
         };
-        let ended = if in_callback() {
+        let has_calls = !self.functions.names().is_empty() || !self.providers.is_empty();
+        let is_within = has_calls && runs_for(py, self.owner)?;
+        let ended = if in_callback() || is_within {
             // This thread cannot wait for the execution, which may be its own.
             end(inner.close(), CancelHandle::new())
         } else {
@@ -373,7 +376,9 @@ impl Session {
     fn call(&self, py: Python<'_>, work: Work) -> PyResult<ExecutionRequest> {
         self.ensure_usable()?;
         Ok(ExecutionRequest {
-            functions: self.functions.begin(py, self.owner, true)?,
+            functions: self
+                .functions
+                .begin(py, self.owner, true, &self.providers)?,
             providers: self.providers.clone_ref(py),
             owner: self.owner,
             target: Target::Session(self.inner.clone().ok_or_else(session_closed)?),

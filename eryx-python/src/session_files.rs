@@ -10,7 +10,10 @@ use crate::arguments::text;
 use crate::changed_files::mapping_view;
 use crate::error::{EryxError, exception};
 use crate::execution::{SharedSession, session_closed};
+use crate::execution_registry::OwnerId;
 use crate::files::{ContentProviders, bytes};
+use crate::functions::HeldSession;
+use crate::runtime::runtime;
 
 /// The files of a session, between two executions: a mapping from paths to content, bytes, with
 /// items that can be set and deleted.
@@ -33,6 +36,7 @@ use crate::files::{ContentProviders, bytes};
 #[pyclass(module = "eryx", frozen, mapping)]
 pub(crate) struct SessionFiles {
     session: SharedSession,
+    owner: OwnerId,
     providers: ContentProviders,
     process: u32,
 }
@@ -185,9 +189,10 @@ impl SessionFiles {
 }
 
 impl SessionFiles {
-    pub(crate) fn new(session: SharedSession, providers: ContentProviders) -> Self {
+    pub(crate) fn new(session: SharedSession, owner: OwnerId, providers: ContentProviders) -> Self {
         Self {
             session,
+            owner,
             providers,
             process: std::process::id(),
         }
@@ -203,6 +208,7 @@ impl SessionFiles {
     }
 
     /// Calls `work` detached from the interpreter: a function of the embedder may provide content.
+    /// The session waits for it.
     fn call<T: Send>(
         &self,
         py: Python<'_>,
@@ -213,6 +219,10 @@ impl SessionFiles {
                 "the session belongs to another process; a forked process cannot use it: open a new one",
             ));
         }
+        let held = match self.providers.is_empty() {
+            true => None,
+            false => Some(HeldSession::begin(py, self.owner)?),
+        };
         let called = py.detach(|| {
             let Some(mut session) = self.session.try_lock() else {
                 return Err(Refused::Running);
@@ -220,6 +230,12 @@ impl SessionFiles {
             let session = session.as_mut().ok_or(Refused::Closed)?;
             session.files().map(work).map_err(Refused::Error)
         });
+        if held.is_some() {
+            // That function may have closed the session, whose connections the runtime has.
+            let _inside = runtime(py)?.enter();
+            self.session.drop_if_closing();
+        }
+        drop(held);
         called.map_err(|refused| match refused {
             Refused::Running => EryxError::new_err(
                 "a program is running in the session: its files can be used once it has ended",
@@ -251,6 +267,7 @@ fn os_error(error: SessionFilesError) -> PyErr {
         FileError::BadDescriptor => "EBADF",
         FileError::Busy => "EBUSY",
         FileError::CrossDevice => "EXDEV",
+        FileError::Deadlock => "EDEADLK",
         FileError::Exists => "EEXIST",
         FileError::FileTooLarge => "EFBIG",
         FileError::Invalid | FileError::NotAFile => "EINVAL",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import copy
 import errno
 import gc
@@ -270,6 +271,75 @@ def test_failure_of_a_function_is_reported_and_an_error_of_the_program(
     assert caught.value.exception_type == "OSError"
     assert [each.exc_type for each in unraisable] == [reported]
     assert unraisable[0].object is function
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda session: session.execute("1"),
+        lambda session: asyncio.run(session.aexecute("1")),
+        lambda session: session.fork(),
+        lambda session: session.snapshot(),
+        # Through another session: whichever waits for it.
+        lambda session: eryx.Session(functions={"f": lambda: session.execute("1").stdout}).execute(
+            "import tools; tools.f()"
+        ),
+    ],
+)
+@pytest.mark.parametrize("calls_functions", [True, False])
+def test_a_function_that_provides_a_file_to_a_session_cannot_run_a_program_in_it(
+    use, calls_functions, monkeypatch
+):
+    unraisable = []
+    monkeypatch.setattr(sys, "unraisablehook", unraisable.append)
+
+    def provide():
+        return use(session)
+
+    files = eryx.Files()
+    files.provide("/data/run", provide)
+    files.provide("/data/read", provide)
+    functions = {"unused": print} if calls_functions else None
+    with eryx.Sandbox(files=files, functions=functions).session() as session:
+        with pytest.raises(eryx.ExecutionError, match="OSError"):
+            session.execute("open('/data/run').read()")
+        with pytest.raises(OSError, match="cannot be read"):
+            session.files["/data/read"]
+        assert session.execute("print('fine')").stdout == "fine\n"
+    assert len(unraisable) == 2
+    for each in unraisable:
+        assert "cannot run a program in that session" in str(each.exc_value)
+
+
+def test_a_function_that_provides_a_file_can_use_others_and_close_its_session():
+    def provide():
+        session.close()
+        return other.execute("open('/data/plain').read()", value=True).value.encode()
+
+    files = eryx.Files({"/data/plain": b"plain"})
+    files.provide("/data/run", provide)
+    sandbox = eryx.Sandbox(files=files)
+    with sandbox.session() as other:
+        session = sandbox.session()
+        assert session.files["/data/run"] == b"plain"
+        with pytest.raises(eryx.SessionClosedError):
+            session.execute("1")
+
+
+def test_a_function_that_provides_a_file_runs_in_the_context_of_its_execution():
+    variable = contextvars.ContextVar("variable", default="unset")
+    files = eryx.Files()
+    for number in range(3):
+        files.provide(f"/data/{number}", lambda: variable.get().encode())
+    sandbox = eryx.Sandbox(files=files)
+    with sandbox.session() as session:
+        variable.set("first")
+        read = "print(open('/data/0').read())"
+        assert sandbox.execute(read).stdout == "first\n"
+        variable.set("second")
+        read = "print(open('/data/1').read())"
+        assert asyncio.run(session.aexecute(read)).stdout == "second\n"
+        assert session.files["/data/2"] == b"second"
 
 
 def test_mounts_are_read_only_unless_they_say_so(tmp_path):

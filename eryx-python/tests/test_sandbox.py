@@ -51,9 +51,68 @@ def test_source_of_the_wrong_type_is_rejected_with_what_to_give(code, expected):
     assert expected in str(caught.value)
 
 
-def test_source_with_surrogates_is_rejected():
-    with pytest.raises(UnicodeEncodeError):
-        eryx.Sandbox().execute("print('\ud800')")
+@pytest.mark.parametrize(
+    ("make", "name"),
+    [
+        (lambda text: eryx.Sandbox().execute(text), "code"),
+        (lambda text: eryx.Sandbox().session().execute(text), "code"),
+        (lambda text: eryx.Sandbox().aexecute(text), "code"),
+        (lambda text: eryx.Sandbox().execute("1", stdin=text), "stdin"),
+        (lambda text: eryx.Sandbox().execute("1", argv=["a", text]), "argv[1]"),
+        (lambda text: eryx.Sandbox().execute("1", env={text: "a"}), "a name in env"),
+        (lambda text: eryx.Sandbox().execute("1", env={"A": text}), 'env["A"]'),
+        (lambda text: eryx.Sandbox().execute("1", inputs={text: 1}), "a name in inputs"),
+        (lambda text: eryx.Sandbox().execute("1", **{text: 1}), "a keyword"),
+        (lambda text: eryx.Sandbox(**{text: 1}), "a keyword"),
+        (lambda text: eryx.Sandbox(files={text: b""}), "a path in files"),
+        (lambda text: eryx.Sandbox(files={"/a": text}), 'files["/a"]'),
+        (lambda text: eryx.Sandbox(env={"A": text}), 'env["A"]'),
+        (lambda text: eryx.Sandbox(functions={text: print}), "a name in functions"),
+        (lambda text: eryx.Sandbox(functions_module=text), "functions_module"),
+        (lambda text: eryx.Files().add(text, b""), "path"),
+        (lambda text: eryx.Files().add("/a", text), "content"),
+        (lambda text: eryx.Files().add_directory(text), "path"),
+        (lambda text: eryx.Files().provide(text, bytes), "path"),
+        (lambda text: eryx.Files().mount(text, "/"), "path"),
+        (lambda text: eryx.Files().mount("/a", text), "directory"),
+        (lambda text: eryx.Sandbox().session().files[text], "path"),
+        (lambda text: eryx.Sandbox().session().files.write(text, b""), "path"),
+        (lambda text: eryx.Sandbox().execute("1").files[text], "path"),
+        (lambda text: eryx.Sandbox().execute("1").files.get(text), "path"),
+        (lambda text: eryx.Sandbox().execute("1").save_files(text), "folder"),
+        (lambda text: eryx.SandboxFactory([text]), "packages"),
+        (lambda text: eryx.SandboxFactory(requirements=text), "requirements"),
+        (lambda text: eryx.SandboxFactory(requirements=[text]), "requirements"),
+        (lambda text: eryx.SandboxFactory(imports=[text]), "imports[0]"),
+        (lambda text: eryx.SandboxFactory(setup_code=text), "setup_code"),
+        (lambda text: eryx.SandboxFactory.load(text), "path"),
+        (lambda text: eryx.NetConfig(allowed_hosts=[text]), "allowed_hosts[0]"),
+        (lambda text: eryx.NetConfig(hosts={text: []}), "a name in hosts"),
+        (lambda text: eryx.NetConfig(root_certs=[text]), "root_certs"),
+        (lambda text: eryx.NetConfig(http_rules=[text]), "http_rules"),
+        (lambda text: eryx.NetConfig().allow_host(text), "pattern"),
+        (lambda text: eryx.NetConfig().check(text), "host"),
+        (lambda text: eryx.NetConfig.from_file(text), "path"),
+        (lambda text: eryx.Secret(text, hosts=["a.example"]), "value"),
+    ],
+)
+def test_text_with_surrogates_is_rejected_with_the_name_of_its_argument(make, name):
+    with pytest.raises(ValueError, match="surrogates") as caught:
+        make("hush\ud800")
+    message = str(caught.value)
+    assert message.startswith(
+        f"{name} has surrogates, which UTF-8 cannot encode (the first one at index 4): leave them out"
+    )
+    assert "hush" not in message
+
+
+def test_surrogates_in_what_describes_a_function_are_readable():
+    def described(text="\ud800"):
+        """Says \ud800."""
+
+    sandbox = eryx.Sandbox(functions={"described": described})
+    assert "Says \\ud800." in sandbox.describe_functions()
+    assert "\\ud800" in sandbox.execute("import tools; help(tools.described)").stdout
 
 
 def test_executions_do_not_share_state():

@@ -1,8 +1,10 @@
 """The inputs of programs, and their values."""
 
 import asyncio
+import base64
 import copy
 import datetime
+import json
 import math
 import pickle
 import sys
@@ -70,6 +72,89 @@ def test_a_value_comes_back_as_it_went_in(sandbox, value):
 def test_an_input_that_cannot_be_passed_is_refused_before_the_program_runs(sandbox, value, message):
     with pytest.raises((TypeError, ValueError), match=message):
         sandbox.execute("print('runs')", inputs={"x": value})
+
+
+class CountedList(list):
+    """A list that counts how often lists of its class are looked at."""
+
+    looks = 0
+
+    def __iter__(self):
+        CountedList.looks += 1
+        if CountedList.looks > 1000:
+            raise AssertionError("the work is not bounded")
+        return super().__iter__()
+
+
+@pytest.mark.parametrize("container", [lambda x: CountedList([x, x]), lambda x: {"a": x, "b": x}])
+def test_the_work_for_a_value_is_bounded_by_its_containers_and_not_by_how_often_each_occurs(
+    container, sandbox
+):
+    value = CountedList()
+    for _ in range(90):
+        value = container(value)
+    CountedList.looks = 0
+    with pytest.raises(
+        ValueError, match=r'inputs\["x"\]: it is too large: its JSON may have at most'
+    ):
+        sandbox.execute("print('runs')", inputs={"x": value})
+    functions = {"f": lambda: value}
+    program = "import tools\ntry: tools.f()\nexcept tools.LimitError as error: print(error)"
+    result = eryx.Sandbox(functions=functions).execute(program)
+    assert result.stdout.startswith("the result has more than 3145728 bytes as JSON")
+    assert CountedList.looks < 10
+
+
+@pytest.mark.parametrize("count", [5, 16])
+def test_a_list_that_occurs_more_than_once_is_passed_each_time(count, sandbox):
+    value = []
+    for _ in range(count):
+        value = [value, value]
+    result = sandbox.execute("x", inputs={"x": value}, value=True)
+    assert result.value == value
+
+
+def test_values_of_all_kinds_may_have_exactly_as_many_bytes_as_the_limit(sandbox):
+    limit = 3 << 20
+    # Of each kind whose size is estimated before: the JSON is filled up by the last text.
+    parts = [None, True, False, 0, -1, 0.5, "", "\u00e9\n", b"", b"a", b"ab", b"abc", [], {}, ()]
+    value = [*parts, {"k": parts}, tuple(parts), {"a": 1, "b": 2}, "x" * 1000] * 100
+    text = json.dumps(
+        value,
+        separators=(",", ":"),
+        ensure_ascii=False,
+        default=lambda part: {"$bytes": base64.b64encode(part).decode()},
+    )
+    filler = "x" * (limit - len(text.encode()) - 3)
+    accepted = sandbox.execute("len(x)", inputs={"x": [*value, filler]}, value=True)
+    assert accepted.value == len(value) + 1
+    with pytest.raises(ValueError, match="its JSON"):
+        sandbox.execute("1", inputs={"x": [*value, filler + "x"]})
+
+
+def test_ints_have_4300_digits_at_most_whatever_the_limits_of_program_and_process(sandbox):
+    large, larger = 10**4300 - 1, 10**4300
+    unlimited = "import sys; sys.set_int_max_str_digits(0)"
+    result = sandbox.execute(f"{unlimited}; [-(10**4300 - 1), 1.5, 7, b'x']", value=True)
+    refused = sandbox.execute(f"{unlimited}; [10**4300]", value=True)
+    limit = sys.get_int_max_str_digits()
+    seen = []
+    try:
+        for process_limit in (640, 0, 4300):
+            sys.set_int_max_str_digits(process_limit)
+            assert pickle.loads(pickle.dumps(result)).value == [-large, 1.5, 7, b"x"]
+            with pytest.raises(TypeError, match="an int has 4301 digits; the limit is 4300"):
+                _ = pickle.loads(pickle.dumps(refused)).value
+            functions = {"f": seen.append}
+            program = f"import tools; {unlimited}; tools.f([10**4300 - 1])"
+            eryx.Sandbox(functions=functions).execute(program)
+        sys.set_int_max_str_digits(0)
+        assert sandbox.execute("x % 1000", inputs={"x": large}, value=True).value == 999
+        with pytest.raises(TypeError, match="an int has 4301 digits; the limit is 4300"):
+            sandbox.execute("1", inputs={"x": larger})
+    finally:
+        sys.set_int_max_str_digits(limit)
+    assert seen == [[large]] * 3
 
 
 def test_a_cycle_is_refused(sandbox):

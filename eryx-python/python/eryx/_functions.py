@@ -24,7 +24,8 @@ Outcome = Union[str, "tuple[str, str]"]
 #: The most nested executions, each in a function of the one before.
 MAX_NESTING = 8
 
-#: The owners (sandboxes and sessions) of the executions whose functions this code runs in.
+#: The owners (sandboxes and sessions) of the executions whose functions this code runs in, those
+#: that provide files included.
 _ancestors: contextvars.ContextVar[tuple[int, ...]] = contextvars.ContextVar(
     "eryx_ancestors", default=()
 )
@@ -40,7 +41,12 @@ def describe(name: str, function: Callable[..., Any]) -> tuple[bool, str, str]:
     if documentation == inspect.getdoc(type(function)):
         # Of a callable object without a docstring of its own.
         documentation = ""
-    return is_async, _signature(function), documentation
+    return is_async, _encodable(_signature(function)), _encodable(documentation)
+
+
+def _encodable(text: str) -> str:
+    """Return a text with surrogates, which UTF-8 cannot encode, in a readable form."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _signature(function: Callable[..., Any]) -> str:
@@ -98,7 +104,7 @@ def _is_literal(value: Any) -> bool:
 
 
 def enter(owner: int, is_session: bool) -> contextvars.Context:
-    """Return the context for the functions of an execution that begins here.
+    """Return the context for the functions that an execution that begins here calls.
 
     Raises EryxError if it cannot begin: a session would wait for itself, or too many executions are
     nested in each other's functions.
@@ -106,8 +112,9 @@ def enter(owner: int, is_session: bool) -> contextvars.Context:
     ancestors = _ancestors.get()
     if is_session and owner in ancestors:
         raise EryxError(
-            "a function that a session called cannot run a program in that session, which waits for"
-            " the function: use another session, or run it afterwards"
+            "a function that a session called, or that provides a file to it, cannot run a program"
+            " in that session, which waits for the function: use another session, or run it"
+            " afterwards"
         )
     if len(ancestors) >= MAX_NESTING:
         raise EryxError(
@@ -117,6 +124,17 @@ def enter(owner: int, is_session: bool) -> contextvars.Context:
     context = contextvars.copy_context()
     context.run(_ancestors.set, (*ancestors, owner))
     return context
+
+
+def hold(owner: int) -> Callable[[], None]:
+    """Let what runs on this thread find that it runs for a session, until the result is called."""
+    token = _ancestors.set((*_ancestors.get(), owner))
+    return lambda: _ancestors.reset(token)
+
+
+def runs_for(owner: int) -> bool:
+    """Return whether this code runs in a function that an execution of `owner` called."""
+    return owner in _ancestors.get()
 
 
 def require_no_running_loop() -> None:
@@ -166,8 +184,7 @@ def _exception(error: BaseException) -> tuple[str, str]:
         # The nearest type that programs have.
         names = (base.__name__ for base in kind.__mro__)
         name = next(name for name in names if name not in _NOT_OF_PROGRAMS)
-    # Surrogates, which UTF-8 cannot encode, stay readable.
-    return name, message.encode("utf-8", "backslashreplace").decode()
+    return _encodable(name), _encodable(message)
 
 
 #: The built-in exceptions that cannot be made from a message, and those that CPython 3.14, which

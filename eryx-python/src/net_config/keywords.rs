@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 
 use super::NetConfig;
 use crate::arguments::{
-    flag, for_each_keyword, non_negative_int, optional_int, str_list, text, wrong_type,
+    flag, for_each_keyword, non_negative_int, optional_int, str_list, string_bytes, text,
+    wrong_type,
 };
 use crate::error::ConfigError;
 use crate::http_rule::{self, HttpRule};
@@ -125,9 +126,9 @@ pub(super) fn certificate_bytes(name: &str, certificate: &Bound<'_, PyAny>) -> P
         return Ok(bytes.to_vec());
     }
     if let Ok(pem) = certificate.cast::<PyString>() {
-        let pem = pem.to_cow()?;
-        if pem.contains("-----BEGIN") {
-            return Ok(pem.as_bytes().to_vec());
+        let pem = string_bytes(name, pem)?;
+        if pem.windows(10).any(|part| part == b"-----BEGIN") {
+            return Ok(pem);
         }
         return Err(ConfigError::new_err(format!(
             "{name}: a str has to be PEM, and this one is not; to use a file pass its contents, as in \
