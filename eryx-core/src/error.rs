@@ -243,9 +243,9 @@ impl fmt::Display for PythonException {
     /// characters. For `SystemExit` it has the last line on standard error, where
     /// `sys.exit("text")` writes the text.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&displayed(&self.exception_type))?;
+        f.write_str(&escape_and_truncate(&self.exception_type))?;
         if !self.message.is_empty() {
-            write!(f, ": {}", displayed(&self.message))?;
+            write!(f, ": {}", escape_and_truncate(&self.message))?;
         }
         match self.exit_status {
             Some(_) => LastStderrLine(&self.output).fmt(f),
@@ -254,7 +254,7 @@ impl fmt::Display for PythonException {
     }
 }
 
-fn displayed(text: &str) -> String {
+fn escape_and_truncate(text: &str) -> String {
     match text.char_indices().nth(MAX_DISPLAYED_CHARS) {
         Some((end, _)) => escape(&text[..end]) + "…",
         None => escape(text),

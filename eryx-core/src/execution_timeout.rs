@@ -49,6 +49,17 @@ pub(crate) enum CallEnd<T> {
     TimedOut,
 }
 
+impl<T> CallEnd<T> {
+    /// Converts what the call returned.
+    pub(crate) fn map<U>(self, convert: impl FnOnce(T) -> U) -> CallEnd<U> {
+        match self {
+            Self::Returned(returned) => CallEnd::Returned(returned.map(convert)),
+            Self::Cancelled => CallEnd::Cancelled,
+            Self::TimedOut => CallEnd::TimedOut,
+        }
+    }
+}
+
 /// Runs `work` until `limit` has passed since `started`.
 ///
 /// # Errors

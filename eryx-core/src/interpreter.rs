@@ -34,7 +34,7 @@ use crate::signals;
 use crate::stdin::Stdin;
 use crate::stdio::Capture;
 use crate::store_state::StoreState;
-use crate::value::{ProgramValueError, TakenValue};
+use crate::value::{ProgramEnd, ProgramValueError, TakenValue};
 
 /// The number of executions that this process has begun.
 static EXECUTIONS: AtomicU64 = AtomicU64::new(0);
@@ -59,6 +59,13 @@ pub(crate) struct Interpreter {
     /// Why no further program can run. Set in advance when an execution begins, in case the
     /// future is dropped.
     close_reason: String,
+}
+
+/// The result of a call of the guest.
+struct CallResult {
+    /// Why no further program can run, if none can.
+    close_reason: Option<String>,
+    result: Result<PartialResult, Error>,
 }
 
 impl Interpreter {
@@ -178,14 +185,21 @@ impl Interpreter {
             store.data().stdin.clear();
         }
         let calls = store.data_mut().calls.end_execution();
-        let (end, value) = end.split();
+        let mut value = TakenValue::default();
+        let end = end.map(|end: ProgramEnd| {
+            value = end.value;
+            end.outcome
+        });
         let mut output = self.partial_result(&store, started);
         output.usage.execution = execution;
         output.usage.network = self.network.take_report();
         output.usage.files = ChangedFiles::between(files, store.data().files.lock().snapshot());
         output.usage.function_calls = calls.into_report();
         let denied_growth = store.data().memory.denied_growth();
-        let (close_reason, result) = self.classify(end, denied_growth, output);
+        let CallResult {
+            close_reason,
+            result,
+        } = self.classify(end, denied_growth, output);
         match close_reason {
             // Nothing of this instance runs again, so no connection lingers either.
             Some(reason) => {
@@ -220,24 +234,26 @@ impl Interpreter {
         }
     }
 
-    /// Maps the end of a call to a result, and to the reason why no further program can run, if
-    /// none can.
+    /// Maps the end of a call to its result.
     fn classify(
         &self,
         end: CallEnd<Outcome>,
         denied_growth: bool,
         output: PartialResult,
-    ) -> (Option<String>, Result<PartialResult, Error>) {
+    ) -> CallResult {
         match end {
             CallEnd::Returned(Ok(outcome)) => {
                 let result = self.outcome_result(outcome, denied_growth, output);
                 // After out-of-memory the interpreter's state cannot be trusted, just as after a
                 // timeout.
-                let reason = match &result {
+                let close_reason = match &result {
                     Err(Error::Limit { limit, .. }) => Some(limit.to_string()),
                     _ => None,
                 };
-                (reason, result)
+                CallResult {
+                    close_reason,
+                    result,
+                }
             }
             CallEnd::Returned(Err(error)) => {
                 let result = self.trap_result(&error, denied_growth, output);
@@ -245,23 +261,26 @@ impl Interpreter {
                     Ok(_) => "the program ended the process".to_owned(),
                     Err(error) => error.to_string(),
                 };
-                (Some(reason), result)
+                CallResult {
+                    close_reason: Some(reason),
+                    result,
+                }
             }
-            CallEnd::Cancelled => (
-                Some("an execution was cancelled".to_owned()),
-                Err(Error::Cancelled {
+            CallEnd::Cancelled => CallResult {
+                close_reason: Some("an execution was cancelled".to_owned()),
+                result: Err(Error::Cancelled {
                     output: Box::new(output),
                 }),
-            ),
+            },
             CallEnd::TimedOut => {
                 let limit = Limit::ExecutionTime(self.limits.execution_timeout());
-                (
-                    Some(limit.to_string()),
-                    Err(Error::Limit {
+                CallResult {
+                    close_reason: Some(limit.to_string()),
+                    result: Err(Error::Limit {
                         limit,
                         output: Box::new(output),
                     }),
-                )
+                }
             }
         }
     }
@@ -330,23 +349,6 @@ impl Interpreter {
             limit,
             output: Box::new(output),
         })
-    }
-}
-
-impl CallEnd<(Outcome, TakenValue)> {
-    /// Takes the value of the program out of the end.
-    fn split(self) -> (CallEnd<Outcome>, TakenValue) {
-        match self {
-            Self::Returned(Ok((outcome, mut value))) => {
-                if matches!(outcome, Outcome::Exited(_)) {
-                    value.note_exit();
-                }
-                (CallEnd::Returned(Ok(outcome)), value)
-            }
-            Self::Returned(Err(error)) => (CallEnd::Returned(Err(error)), TakenValue::default()),
-            Self::Cancelled => (CallEnd::Cancelled, TakenValue::default()),
-            Self::TimedOut => (CallEnd::TimedOut, TakenValue::default()),
-        }
     }
 }
 

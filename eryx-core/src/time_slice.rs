@@ -45,7 +45,7 @@ impl TimeSlice {
 
     /// Returns a slice that is over, until it runs something.
     #[cfg(test)]
-    pub(crate) fn over() -> Self {
+    pub(crate) fn elapsed() -> Self {
         let slice = Self::new();
         std::thread::sleep(SLICE);
         slice

@@ -73,13 +73,30 @@ impl TakenValue {
     const MAX_DISPLAY: usize = 16;
 
     /// Notes that the program exited: it has no value, unless it had one before.
-    pub(crate) fn note_exit(&mut self) {
+    fn note_exit(&mut self) {
         if let Some(Err(error)) = &mut self.json {
             *error = ProgramValueError::exited();
         }
     }
+}
 
-    /// Checks what a guest returned, and charges it to `memory`. Returns the outcome, too.
+/// The end of a program: its outcome, and its value.
+#[derive(Debug)]
+pub(crate) struct ProgramEnd {
+    pub(crate) outcome: Outcome,
+    pub(crate) value: TakenValue,
+}
+
+impl ProgramEnd {
+    /// Returns the end of a program whose value is not wanted.
+    pub(crate) fn without_value(outcome: Outcome) -> Self {
+        Self {
+            outcome,
+            value: TakenValue::default(),
+        }
+    }
+
+    /// Checks what a guest returned, and charges the value to `memory`.
     ///
     /// # Errors
     ///
@@ -88,7 +105,7 @@ impl TakenValue {
         evaluation: Evaluation,
         max: u32,
         memory: &HostMemory,
-    ) -> wasmtime::Result<(Outcome, Self)> {
+    ) -> wasmtime::Result<Self> {
         let OutcomeWithValue {
             outcome,
             json,
@@ -122,15 +139,18 @@ impl TakenValue {
                     data: item.data,
                 })
             })
-            .take(Self::MAX_DISPLAY)
+            .take(TakenValue::MAX_DISPLAY)
             .collect();
         let charge = memory.charge(u64::from(max) - left as u64)?;
-        let value = Self {
+        let mut value = TakenValue {
             json: Some(json),
             display,
             _charge: Some(charge),
         };
-        Ok((outcome, value))
+        if matches!(outcome, Outcome::Exited(_)) {
+            value.note_exit();
+        }
+        Ok(Self { outcome, value })
     }
 }
 
@@ -179,8 +199,7 @@ mod tests {
     }
 
     fn take(evaluation: Evaluation) -> wasmtime::Result<TakenValue> {
-        let (_, value) = TakenValue::new(evaluation, 14, &HostMemory::new(13))?;
-        Ok(value)
+        Ok(ProgramEnd::new(evaluation, 14, &HostMemory::new(13))?.value)
     }
 
     fn taken(json: Result<&str, &str>, representations: Vec<Representation>) -> TakenValue {

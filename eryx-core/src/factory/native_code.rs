@@ -18,7 +18,7 @@ const ENDINGS: [&str; 3] = [".cpython-314-wasm32-wasi.so", ".abi3.so", ".so"];
 /// Checks a file of a package: native code must be WebAssembly that the interpreter can import.
 pub(super) fn check(package: &Path, name: &str, content: &[u8]) -> Result<(), PackageError> {
     if is_native(name) && !is_importable(name, content) {
-        return Err(refused(package, name));
+        return Err(native_code_error(package, name));
     }
     Ok(())
 }
@@ -26,12 +26,12 @@ pub(super) fn check(package: &Path, name: &str, content: &[u8]) -> Result<(), Pa
 /// Checks the name of a file whose content is not read yet, as [`check`] does.
 pub(super) fn check_name(package: &Path, name: &str) -> Result<(), PackageError> {
     if is_native(name) && !has_importable_name(name) {
-        return Err(refused(package, name));
+        return Err(native_code_error(package, name));
     }
     Ok(())
 }
 
-fn refused(package: &Path, file: &str) -> PackageError {
+fn native_code_error(package: &Path, file: &str) -> PackageError {
     let wheel = package.file_name().unwrap_or_default().to_string_lossy();
     let project = match WheelName::parse(&wheel) {
         Some(name) => name.project,

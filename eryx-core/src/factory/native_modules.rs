@@ -61,7 +61,9 @@ pub(super) async fn link(
                 content: &module.content,
             })
             .collect();
-        LinkedImage::link(&base, &cache, &inputs, |error| rejected(error, &modules))
+        LinkedImage::link(&base, &cache, &inputs, |error| {
+            native_module_error(error, &modules)
+        })
     });
     Ok(Some(Arc::new(linked.await??)))
 }
@@ -75,7 +77,7 @@ struct Module {
 }
 
 /// Returns the error for a module that cannot be linked.
-fn rejected(error: LinkError, modules: &[Module]) -> Error {
+fn native_module_error(error: LinkError, modules: &[Module]) -> Error {
     let module = modules.iter().find(|module| module.path == error.module);
     let package = module.map_or(Path::new(PACKAGES), |module| &module.package);
     let file = error.module.trim_start_matches(PACKAGES);

@@ -55,7 +55,7 @@ pub(super) struct Requirements {
 }
 
 /// Requirements that were checked, with absolute paths.
-struct Checked {
+struct CheckedRequirements {
     names: Vec<String>,
     files: Vec<PathBuf>,
     find_links: Vec<PathBuf>,
@@ -74,7 +74,7 @@ impl Requirements {
     }
 
     /// Checks the requirements, and reads their files.
-    fn check(&self) -> Result<Checked, PackageError> {
+    fn check(&self) -> Result<CheckedRequirements, PackageError> {
         let mut hash = Sha256::new();
         let mut add = |part: &[u8]| {
             // The length separates a part from the next one.
@@ -101,10 +101,10 @@ impl Requirements {
         let mut find_links = Vec::new();
         for directory in &self.find_links {
             let directory = absolute(directory)?;
-            for (name, size, modified) in wheels(&directory)? {
-                add(name.as_bytes());
-                add(&size.to_le_bytes());
-                add(&modified.to_le_bytes());
+            for wheel in wheels(&directory)? {
+                add(wheel.name.as_bytes());
+                add(&wheel.size.to_le_bytes());
+                add(&wheel.modified.to_le_bytes());
             }
             find_links.push(directory);
         }
@@ -119,7 +119,7 @@ impl Requirements {
                 add(value.as_encoded_bytes());
             }
         }
-        Ok(Checked {
+        Ok(CheckedRequirements {
             names: self
                 .names
                 .iter()
@@ -146,8 +146,18 @@ fn unreadable(path: &Path, source: io::Error) -> PackageError {
     }
 }
 
-/// Returns the name, the size and the time of each wheel of a directory.
-fn wheels(directory: &Path) -> Result<Vec<(String, u64, u128)>, PackageError> {
+/// A wheel in a directory.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct ListedWheel {
+    name: String,
+    /// The size in bytes.
+    size: u64,
+    /// The time of the last change, in nanoseconds since 1970.
+    modified: u128,
+}
+
+/// Returns the wheels of a directory.
+fn wheels(directory: &Path) -> Result<Vec<ListedWheel>, PackageError> {
     let failed = |source| unreadable(directory, source);
     let mut wheels = Vec::new();
     for entry in fs::read_dir(directory).map_err(failed)? {
@@ -159,11 +169,11 @@ fn wheels(directory: &Path) -> Result<Vec<(String, u64, u128)>, PackageError> {
         let metadata = fs::metadata(entry.path()).map_err(failed)?;
         let modified = metadata.modified().ok();
         let modified = modified.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
-        wheels.push((
+        wheels.push(ListedWheel {
             name,
-            metadata.len(),
-            modified.map_or(0, |time| time.as_nanos()),
-        ));
+            size: metadata.len(),
+            modified: modified.map_or(0, |time| time.as_nanos()),
+        });
     }
     wheels.sort();
     Ok(wheels)

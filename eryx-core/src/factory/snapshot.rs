@@ -69,8 +69,8 @@ pub(super) async fn snapshot(inputs: &SnapshotInputs<'_>) -> Result<Vec<u8>, Err
     .await
 }
 
-/// Runs the imports alone, and returns the exception that one of them raises. Returns `None` where
-/// only the snapshot can tell: it imports with bytecode, which takes less time and memory.
+/// Runs the imports alone, and returns the exception that one of them raises. Ignores limits and
+/// `MemoryError`: the snapshot imports with bytecode, which takes less time and memory.
 pub(super) async fn import_error(inputs: &SnapshotInputs<'_>) -> Option<Error> {
     if inputs.imports.is_empty() {
         return None;

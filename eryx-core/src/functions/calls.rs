@@ -10,8 +10,7 @@ use crate::functions::admitted_call::{AdmittedCall, QueuedCall};
 use crate::functions::arguments::Arguments;
 use crate::functions::callback::Callbacks;
 use crate::functions::error::FunctionError;
-use crate::functions::log::{self, CallLog, CallObserver, EndOnDrop};
-use crate::functions::report::FunctionReport;
+use crate::functions::log::{self, CallLog, CallObserver, CallsEnd, EndOnDrop};
 use crate::functions::running_call::{CALL_MEMORY, RunningCall};
 use crate::functions::set::Functions;
 use crate::limits::ResourceLimits;
@@ -91,8 +90,7 @@ impl Calls {
         };
         state.token.cancel();
         state.callbacks.cancel_all();
-        let (report, panicked) = state.log.end_execution();
-        CallsEnd { report, panicked }
+        state.log.end_execution()
     }
 
     pub(crate) fn functions(&self) -> Option<&Functions> {
@@ -119,9 +117,9 @@ impl Calls {
         text: Vec<u8>,
     ) -> Result<AdmittedCall, FunctionError> {
         match &mut self.0 {
-            Some(state) => state.begin(name, text).map_err(|(reason, error)| {
-                state.log.refuse(reason);
-                error
+            Some(state) => state.begin(name, text).map_err(|refusal| {
+                state.log.refuse(refusal.reason);
+                refusal.error
             }),
             None => Err(FunctionError::new(
                 "AttributeError",
@@ -132,45 +130,32 @@ impl Calls {
     }
 }
 
-/// The result of the calls of an execution that ended.
-#[derive(Default)]
-pub(crate) struct CallsEnd {
-    report: FunctionReport,
-    panicked: Option<Arc<str>>,
+/// The refusal of a call.
+struct Refusal {
+    /// The reason, for the report.
+    reason: &'static str,
+    /// The exception for the program.
+    error: FunctionError,
 }
-
-impl CallsEnd {
-    /// Returns the report.
-    ///
-    /// # Panics
-    ///
-    /// If a function panicked and its call was not awaited.
-    pub(crate) fn into_report(self) -> FunctionReport {
-        if let Some(name) = self.panicked {
-            panic!("the function `{name}` of the sandbox panicked; its message is above");
-        }
-        self.report
-    }
-}
-
-/// The reason of a refusal for the report, and the exception for the program.
-type Refusal = (&'static str, FunctionError);
 
 impl State {
     fn begin(&mut self, name: &str, text: Vec<u8>) -> Result<AdmittedCall, Refusal> {
         let Some((name, function)) = self.functions.get(name) else {
-            return Err(("unknown-function", unknown(name)));
+            return Err(Refusal {
+                reason: "unknown-function",
+                error: unknown_function(name),
+            });
         };
         let limits = &self.limits;
         if self.made >= limits.max_function_calls() {
-            return Err((
-                "max_function_calls",
-                FunctionError::limit(format!(
+            return Err(Refusal {
+                reason: "max_function_calls",
+                error: FunctionError::limit(format!(
                     "the program has made {} calls of the embedder's functions, the most it may: \
                      make fewer, or have the embedder raise max_function_calls",
                     self.made
                 )),
-            ));
+            });
         }
         let argument_bytes = text.len() as u64;
         if argument_bytes > limits.max_function_value() {
@@ -179,14 +164,14 @@ impl State {
                 true => format!("more than {}", ResourceLimits::MAX_VALUE),
                 false => argument_bytes.to_string(),
             };
-            return Err((
-                "max_function_value",
-                FunctionError::limit(format!(
+            return Err(Refusal {
+                reason: "max_function_value",
+                error: FunctionError::limit(format!(
                     "the arguments of {name} have {bytes} bytes as JSON; the limit is \
                      {}: pass less, or have the embedder raise max_function_value",
                     limits.max_function_value()
                 )),
-            ));
+            });
         }
         if self.log_memory.is_none() {
             self.log_memory = Some(charge(&self.memory, log::MEMORY)?);
@@ -194,10 +179,10 @@ impl State {
         let memory = charge(&self.memory, CALL_MEMORY + argument_memory(&text))?;
         let arguments = Arguments::from_guest(text).map_err(|error| {
             let message = format!("the arguments of {name} are malformed: {error}");
-            (
-                "invalid-arguments",
-                FunctionError::new("ValueError", message),
-            )
+            Refusal {
+                reason: "invalid-arguments",
+                error: FunctionError::new("ValueError", message),
+            }
         })?;
         self.made += 1;
         let record = Arc::new(self.log.begin(name, argument_bytes));
@@ -228,7 +213,7 @@ impl State {
     }
 }
 
-fn unknown(name: &str) -> FunctionError {
+fn unknown_function(name: &str) -> FunctionError {
     let shown: String = name.chars().take(Functions::MAX_NAME).collect();
     FunctionError::new(
         "AttributeError",
@@ -237,9 +222,10 @@ fn unknown(name: &str) -> FunctionError {
 }
 
 fn charge(memory: &HostMemory, bytes: u64) -> Result<Charge, Refusal> {
-    memory
-        .charge(bytes)
-        .map_err(|full| ("max_host_memory", FunctionError::limit(full.to_string())))
+    memory.charge(bytes).map_err(|full| Refusal {
+        reason: "max_host_memory",
+        error: FunctionError::limit(full.to_string()),
+    })
 }
 
 /// Returns the host memory for arguments: the text, and the objects that the embedder makes of it.

@@ -41,6 +41,28 @@ struct LiveCall {
     began: Instant,
 }
 
+/// The result of the calls of an execution that ended.
+#[derive(Default)]
+pub(crate) struct CallsEnd {
+    report: FunctionReport,
+    /// The name of a function whose panic was not passed on.
+    panicked: Option<Arc<str>>,
+}
+
+impl CallsEnd {
+    /// Returns the report.
+    ///
+    /// # Panics
+    ///
+    /// If a function panicked and its call was not awaited.
+    pub(crate) fn into_report(self) -> FunctionReport {
+        if let Some(name) = self.panicked {
+            panic!("the function `{name}` of the sandbox panicked; its message is above");
+        }
+        self.report
+    }
+}
+
 impl CallLog {
     pub(super) fn new(observer: Option<CallObserver>) -> Self {
         Self {
@@ -80,15 +102,17 @@ impl CallLog {
         }
     }
 
-    /// Ends an execution: its calls that have not ended count as cancelled. Returns its report, and
-    /// the name of a function whose panic was not passed on.
-    pub(super) fn end_execution(&self) -> (FunctionReport, Option<Arc<str>>) {
+    /// Ends an execution: its calls that have not ended count as cancelled.
+    pub(super) fn end_execution(&self) -> CallsEnd {
         let live: Vec<u64> = self.state.lock().live.keys().copied().collect();
         for number in live {
             self.end(number, FunctionOutcome::Cancelled, 0);
         }
         let mut state = self.state.lock();
-        (std::mem::take(&mut state.report), state.panicked.take())
+        CallsEnd {
+            report: std::mem::take(&mut state.report),
+            panicked: state.panicked.take(),
+        }
     }
 
     /// Discards the panic of a function, because the caller passes it on.

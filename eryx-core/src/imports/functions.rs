@@ -39,7 +39,7 @@ impl wit::Host for StoreState {
             Ok(admitted) => admitted.invoke().await,
             Err(error) => Err(error),
         };
-        Ok(result.map(JsonValue::into_bytes).map_err(raised))
+        Ok(result.map(JsonValue::into_bytes).map_err(exception))
     }
 }
 
@@ -51,11 +51,11 @@ impl wit::HostCall for StoreState {
     ) -> wasmtime::Result<Result<Resource<Call>, wit::Failure>> {
         let call = match self.calls.begin(&name, arguments) {
             Ok(admitted) => admitted.start().await,
-            Err(error) => return Ok(Err(raised(error))),
+            Err(error) => return Ok(Err(exception(error))),
         };
         match self.table.push(call) {
             Ok(handle) => Ok(Ok(handle)),
-            Err(ResourceTableError::Full) => Ok(Err(raised(self.calls.refuse_handle()))),
+            Err(ResourceTableError::Full) => Ok(Err(exception(self.calls.refuse_handle()))),
             Err(other) => Err(other.into()),
         }
     }
@@ -71,7 +71,7 @@ impl wit::HostCall for StoreState {
         }
         Ok(match call.take() {
             Ok(value) => Ok(value.into_bytes()),
-            Err(error) => Err(raised(error)),
+            Err(error) => Err(exception(error)),
         })
     }
 
@@ -81,7 +81,7 @@ impl wit::HostCall for StoreState {
     }
 }
 
-fn raised(error: FunctionError) -> wit::Failure {
+fn exception(error: FunctionError) -> wit::Failure {
     let (exception_type, message) = error.into_parts();
     wit::Failure::Raised(wit::Exception {
         exception_type,

@@ -6,12 +6,13 @@ use eryx_net_host::{Connection, Lookup, Observer, TlsSession, UdpSocket};
 use tokio::time::Instant;
 use wasmtime::Store;
 
+use crate::bindings::Outcome;
 use crate::error::Error;
 use crate::execution_timeout::{CallEnd, deadline, race, within_time_limit};
 use crate::functions::{Call, OfferedFunctions};
 use crate::image::Image;
-use crate::interpreter::Interpreter;
 use crate::interpreter::start::{InitialState, InstanceChoice};
+use crate::interpreter::{CallResult, Interpreter};
 use crate::limit::Limit;
 use crate::memory_access::{MemoryAccess, copy_error};
 use crate::memory_changes::{Changes, PageMap};
@@ -34,6 +35,13 @@ enum ForkCall {
     After,
 }
 
+/// An interpreter that is paused for a copy of its memory.
+pub(super) struct Paused {
+    pub(super) store: Store<StoreState>,
+    /// Whether it has callbacks to run after the copy.
+    calls_after: bool,
+}
+
 impl Interpreter {
     /// Returns a copy of the interpreter in another instance. Calls the callbacks of
     /// `os.register_at_fork`. Ends this interpreter if they exceed a limit.
@@ -45,24 +53,21 @@ impl Interpreter {
         offered: &OfferedFunctions,
     ) -> Result<Self, Error> {
         let started = Instant::now();
-        let (mut store, calls_after) = self.pause(started).await?;
+        let mut paused = self.pause(started).await?;
+        let store = &mut paused.store;
         let initial = InitialState {
             files: store.data().files.lock().fork(),
             clock: SessionClock::starting_at(store.data().clock.reading()),
             network: self.network.fork(observer),
             offered: offered.clone(),
         };
-        let child = self.copy(&mut store, image, sinks, initial, started).await;
-        self.resume(store, calls_after, started).await?;
+        let child = self.copy(store, image, sinks, initial, started).await;
+        self.resume(paused, started).await?;
         child
     }
 
-    /// Prepares the interpreter for a copy of its memory. Returns its store, and whether it has
-    /// callbacks to run afterwards.
-    pub(super) async fn pause(
-        &mut self,
-        started: Instant,
-    ) -> Result<(Store<StoreState>, bool), Error> {
+    /// Prepares the interpreter for a copy of its memory.
+    pub(super) async fn pause(&mut self, started: Instant) -> Result<Paused, Error> {
         let Some(store) = self.store.take() else {
             return Err(Error::SessionClosed {
                 reason: self.close_reason.clone(),
@@ -76,17 +81,12 @@ impl Interpreter {
     }
 
     /// Continues the interpreter after a copy.
-    pub(super) async fn resume(
-        &mut self,
-        store: Store<StoreState>,
-        calls_after: bool,
-        started: Instant,
-    ) -> Result<(), Error> {
-        let store = if calls_after {
-            self.call_for_fork(store, ForkCall::After, started).await?.0
-        } else {
-            store
-        };
+    pub(super) async fn resume(&mut self, paused: Paused, started: Instant) -> Result<(), Error> {
+        let mut store = paused.store;
+        if paused.calls_after {
+            let called = self.call_for_fork(store, ForkCall::After, started).await?;
+            store = called.store;
+        }
         self.store = Some(store);
         Ok(())
     }
@@ -97,7 +97,7 @@ impl Interpreter {
         mut store: Store<StoreState>,
         call: ForkCall,
         started: Instant,
-    ) -> Result<(Store<StoreState>, bool), Error> {
+    ) -> Result<Paused, Error> {
         self.begin(&mut store);
         let end = {
             let time_slice = store.data().time_slice.clone();
@@ -117,16 +117,17 @@ impl Interpreter {
             .await
         };
         let output = self.partial_result(&store, started);
-        let end = match end {
-            CallEnd::Returned(Ok(answer)) => return Ok((store, answer)),
-            CallEnd::Returned(Err(error)) => CallEnd::Returned(Err(error)),
-            CallEnd::TimedOut => CallEnd::TimedOut,
-            CallEnd::Cancelled => CallEnd::Cancelled,
-        };
+        if let CallEnd::Returned(Ok(calls_after)) = end {
+            return Ok(Paused { store, calls_after });
+        }
+        let end = end.map(|_| Outcome::Finished);
         let denied_growth = store.data().memory.denied_growth();
-        let (reason, result) = self.classify(end, denied_growth, output);
+        let CallResult {
+            close_reason,
+            result,
+        } = self.classify(end, denied_growth, output);
         self.network.abort();
-        let reason = reason.unwrap_or_else(|| "a fork failed".to_owned());
+        let reason = close_reason.unwrap_or_else(|| "a fork failed".to_owned());
         self.close_reason.clone_from(&reason);
         Err(match result {
             Err(error) => error,

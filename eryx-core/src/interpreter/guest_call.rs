@@ -5,7 +5,7 @@ use wasmtime::Store;
 use crate::bindings::{Outcome, Sandbox as Guest, StartState};
 use crate::stdin::Stdin;
 use crate::store_state::StoreState;
-use crate::value::TakenValue;
+use crate::value::ProgramEnd;
 
 /// A call of an export of the guest.
 #[derive(Debug)]
@@ -35,12 +35,12 @@ pub(crate) enum GuestCall<'a> {
 }
 
 impl GuestCall<'_> {
-    /// Calls the export. Returns how the program ended, and its value.
+    /// Calls the export.
     pub(super) async fn call(
         self,
         guest: &Guest,
         store: &mut Store<StoreState>,
-    ) -> wasmtime::Result<(Outcome, TakenValue)> {
+    ) -> wasmtime::Result<ProgramEnd> {
         match self {
             Self::Execute {
                 source,
@@ -54,17 +54,17 @@ impl GuestCall<'_> {
                         store.data().stdin.set(stdin)?;
                     }
                     if let Err(exception) = guest.call_prepare(&mut *store, start).await? {
-                        return Ok((Outcome::Exception(exception), TakenValue::default()));
+                        return Ok(ProgramEnd::without_value(Outcome::Exception(exception)));
                     }
                 }
                 let ended = match max_value {
                     None => {
                         let outcome = guest.call_execute(&mut *store, source).await?;
-                        (outcome, TakenValue::default())
+                        ProgramEnd::without_value(outcome)
                     }
                     Some(max) => {
                         let evaluation = guest.call_evaluate(&mut *store, source, max).await?;
-                        TakenValue::new(evaluation, max, &store.data().host_memory)?
+                        ProgramEnd::new(evaluation, max, &store.data().host_memory)?
                     }
                 };
                 if exits {
@@ -81,7 +81,7 @@ impl GuestCall<'_> {
             } => {
                 let preloaded = guest.call_preload(store, paths, imports, setup).await?;
                 let outcome = preloaded.map_or_else(Outcome::Exception, |()| Outcome::Finished);
-                Ok((outcome, TakenValue::default()))
+                Ok(ProgramEnd::without_value(outcome))
             }
         }
     }

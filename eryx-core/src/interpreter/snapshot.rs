@@ -32,9 +32,11 @@ impl Interpreter {
     /// as a fork does.
     pub(crate) async fn snapshot(&mut self, template: &Template) -> Result<Vec<u8>, Error> {
         let started = Instant::now();
-        let (mut store, calls_after) = self.pause(started).await?;
-        let bytes = self.write_snapshot(&mut store, template, started).await;
-        self.resume(store, calls_after, started).await?;
+        let mut paused = self.pause(started).await?;
+        let bytes = self
+            .write_snapshot(&mut paused.store, template, started)
+            .await;
+        self.resume(paused, started).await?;
         bytes
     }
 

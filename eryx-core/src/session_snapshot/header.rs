@@ -5,8 +5,8 @@ use crate::snapshot_error::SnapshotError;
 
 pub(super) const MAGIC: [u8; 8] = *b"\x89eryxss\n";
 
-/// The format that this version writes and reads.
-pub(super) const FORMAT: u32 = 2;
+/// The version of the format that is written and read.
+pub(super) const VERSION: u32 = 2;
 
 /// The bytes before the compressed part.
 pub(super) const HEADER: usize = MAGIC.len() + 4 + 2 * DIGEST;
@@ -15,7 +15,7 @@ pub(super) const HEADER: usize = MAGIC.len() + 4 + 2 * DIGEST;
 /// factory's key.
 pub(super) fn encode(image: &Digest, factory: &Digest) -> Vec<u8> {
     let mut header = MAGIC.to_vec();
-    header.extend(FORMAT.to_le_bytes());
+    header.extend(VERSION.to_le_bytes());
     header.extend(image);
     header.extend(factory);
     header
@@ -41,10 +41,10 @@ pub(super) fn check<'a>(
         .iter()
         .rev()
         .fold(0, |number, byte| number << 8 | u32::from(*byte));
-    if format != FORMAT {
+    if format != VERSION {
         return Err(SnapshotError::Format {
             found: format,
-            expected: FORMAT,
+            expected: VERSION,
         });
     }
     let (found_image, found_factory) = digests.split_at(DIGEST);

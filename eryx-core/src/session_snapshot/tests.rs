@@ -5,7 +5,7 @@ use eryx_files::{Deferred, FileSystem, Layout, Limits, NewTime, OpenFlags, Times
 
 use super::*;
 use crate::session_snapshot::files::{DIRECTORY, END, FILE, NAME, REMOVED, SYMLINK};
-use crate::session_snapshot::header::{FORMAT, HEADER, MAGIC};
+use crate::session_snapshot::header::{HEADER, MAGIC, VERSION};
 use crate::snapshot_error::SnapshotError;
 
 const IMAGE: Digest = [1; DIGEST];
@@ -96,7 +96,7 @@ fn a_snapshot_of_another_kind_is_refused_by_what_is_different() {
     other[MAGIC.len()] = 77;
     let expected = SnapshotError::Format {
         found: 77,
-        expected: FORMAT,
+        expected: VERSION,
     };
     assert_eq!(refused(&other), expected);
 }
@@ -181,7 +181,7 @@ fn with_entries(entries: &[Vec<u8>]) -> Vec<u8> {
 
 /// Reads the files of a snapshot while each time slice is over. Returns how often that yields.
 fn read_files(bytes: &[u8], start: &mut FileSystem) -> Result<usize, SnapshotError> {
-    let slice = TimeSlice::over();
+    let slice = TimeSlice::elapsed();
     let mut reader = SnapshotReader::new(bytes, &IMAGE, &FACTORY)?;
     let (result, yields) = yields(files::read(&mut reader, start, &slice));
     result.map(|()| yields)
@@ -565,7 +565,7 @@ fn with_empty_blocks(before: usize, between: usize) -> Vec<u8> {
 fn a_stream_that_expands_to_nothing_yields_and_does_not_begin_a_snapshot() {
     const BLOCKS: usize = 200_000;
     let bytes = with_empty_blocks(0, BLOCKS);
-    let slice = TimeSlice::over();
+    let slice = TimeSlice::elapsed();
     let mut reader = SnapshotReader::new(&bytes, &IMAGE, &FACTORY).expect("valid");
     assert_eq!(reader.facts(), FACTS);
     let mut files = layout().start(Limits::default(), Timestamp::default);

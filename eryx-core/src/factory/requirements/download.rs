@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::factory::package_limits::{Quota, SharedQuota};
 use crate::factory::requirements::installer::{self, Directory};
 use crate::factory::requirements::process::Stop;
-use crate::factory::requirements::{Checked, Requirements, unreadable};
+use crate::factory::requirements::{CheckedRequirements, Requirements, unreadable};
 use crate::factory::zip;
 use crate::image::cache::{Cache, CacheName};
 use crate::package_error::PackageError;
@@ -75,7 +75,10 @@ async fn find(cache: &Cache, name: &CacheName) -> Result<Option<Vec<Wheel>>, Err
 }
 
 /// Downloads the wheels to a temporary directory, and reads them. Returns the warnings, too.
-fn run(checked: &Checked, stop: &Stop) -> Result<(Vec<Wheel>, Vec<String>), PackageError> {
+fn run(
+    checked: &CheckedRequirements,
+    stop: &Stop,
+) -> Result<(Vec<Wheel>, Vec<String>), PackageError> {
     let directory = tempfile::Builder::new()
         .prefix("eryx-requirements-")
         .tempdir()

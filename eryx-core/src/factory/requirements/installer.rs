@@ -7,10 +7,10 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::factory::native_wheels;
-use crate::factory::requirements::process::{End, Ended, Stop, run_to_end};
+use crate::factory::requirements::process::{FinishedProcess, ProcessEnd, Stop, run_to_end};
 use crate::factory::requirements::requirement::name;
 use crate::factory::requirements::resolution::Resolution;
-use crate::factory::requirements::{Checked, wheels};
+use crate::factory::requirements::{CheckedRequirements, wheels};
 use crate::factory::wheel::{SANDBOX_PLATFORM, normalized};
 use crate::package_error::PackageError;
 
@@ -44,7 +44,7 @@ const WHEELS: [&str; 16] = [
 /// Downloads wheels to `directory.wheels`. Returns warnings: the required projects of which an
 /// older release was taken than the newest.
 pub(super) fn download(
-    checked: &Checked,
+    checked: &CheckedRequirements,
     directory: &Directory<'_>,
     stop: &Stop,
 ) -> Result<Vec<String>, PackageError> {
@@ -57,7 +57,7 @@ pub(super) fn download(
     let resolution = Resolution::of_output(&ended.output);
     if ended.succeeded() {
         let files = wheels(directory.wheels)?;
-        let older = resolution.older_releases(files.iter().map(|(file, ..)| &**file));
+        let older = resolution.older_releases(files.iter().map(|wheel| &*wheel.name));
         if older.is_empty() {
             return Ok(Vec::new());
         }
@@ -88,24 +88,24 @@ pub(super) fn download(
     };
     Err(match (pip.explain(&problem)?, &ended.end) {
         (Some(error), _) => error,
-        (None, _) if problem == Problem::NoNetwork => failed(format!(
+        (None, _) if problem == Problem::NoNetwork => download_error(format!(
             "the index cannot be reached. Give the directory of wheels that were downloaded before \
              (find_links, with no_index), or check the network. pip says: {}",
-            shown(&ended.messages)
+            errors_of(&ended.messages)
         )),
-        (None, End::Killed(reason)) => {
+        (None, ProcessEnd::Killed(reason)) => {
             let tried = resolution.most_tried().map(|(project, count)| {
                 format!(
                     ", {count} of {project}, to find ones that go with the other requirements. \
                      Require a version of {project}, and of the packages that need it"
                 )
             });
-            failed(format!(
+            download_error(format!(
                 "pip was ended: {reason}{}",
                 tried.unwrap_or_default()
             ))
         }
-        (None, _) => failed(format!("pip says: {}", shown(&ended.messages))),
+        (None, _) => download_error(format!("pip says: {}", errors_of(&ended.messages))),
     })
 }
 
@@ -122,14 +122,14 @@ pub(super) struct Directory<'a> {
 
 /// pip, which is run for requirements.
 struct Pip<'a> {
-    checked: &'a Checked,
+    checked: &'a CheckedRequirements,
     directory: &'a Directory<'a>,
     stop: &'a Stop,
 }
 
 impl Pip<'_> {
     /// Runs pip with the arguments that `arguments` adds.
-    fn run(&self, arguments: impl Fn(&mut Command)) -> Result<Ended, PackageError> {
+    fn run(&self, arguments: impl Fn(&mut Command)) -> Result<FinishedProcess, PackageError> {
         let python = &self.checked.python;
         let mut pip = Command::new(python);
         pip.args(["-m", "pip"]);
@@ -140,24 +140,29 @@ impl Pip<'_> {
             Err(error) => error.kind() == io::ErrorKind::NotFound,
         };
         if !is_missing {
-            return found
-                .map_err(|error| failed(format!("{} cannot be run: {error}", python.display())));
+            return found.map_err(|error| {
+                download_error(format!("{} cannot be run: {error}", python.display()))
+            });
         }
         let mut pip = Command::new("uv");
         pip.args(["tool", "run", "--quiet", "pip"]);
         arguments(&mut pip);
         run_to_end(pip, self.directory.work, self.stop).map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => failed(format!(
+            io::ErrorKind::NotFound => download_error(format!(
                 "the interpreter {} has no pip, and there is no uv; install one of them, or download \
                  the wheels yourself and give them as packages",
                 python.display()
             )),
-            _ => failed(format!("uv cannot be run: {error}")),
+            _ => download_error(format!("uv cannot be run: {error}")),
         })
     }
 
     /// Downloads the requirements to `wheels`, within the constraints of a file.
-    fn download(&self, wheels: &Path, constraints: Option<&Path>) -> Result<Ended, PackageError> {
+    fn download(
+        &self,
+        wheels: &Path,
+        constraints: Option<&Path>,
+    ) -> Result<FinishedProcess, PackageError> {
         let checked = self.checked;
         self.run(|pip| {
             pip.args(["download", "--no-input", "--no-color"]);
@@ -240,7 +245,7 @@ impl Pip<'_> {
 }
 
 /// Returns why there is no wheel of a project.
-fn no_wheel(checked: &Checked, project: &str, is_known: bool) -> String {
+fn no_wheel(checked: &CheckedRequirements, project: &str, is_known: bool) -> String {
     let place = match checked.no_index {
         true => "in the directories of find_links",
         false => "on the index",
@@ -257,10 +262,10 @@ fn no_wheel(checked: &Checked, project: &str, is_known: bool) -> String {
     }
 }
 
-fn is_in_directories(checked: &Checked, project: &str) -> Result<bool, PackageError> {
+fn is_in_directories(checked: &CheckedRequirements, project: &str) -> Result<bool, PackageError> {
     for directory in &checked.find_links {
-        for (file, ..) in wheels(directory)? {
-            let name = file.split('-').next().unwrap_or_default();
+        for wheel in wheels(directory)? {
+            let name = wheel.name.split('-').next().unwrap_or_default();
             if normalized(name) == normalized(project) {
                 return Ok(true);
             }
@@ -269,7 +274,7 @@ fn is_in_directories(checked: &Checked, project: &str) -> Result<bool, PackageEr
     Ok(false)
 }
 
-fn failed(reason: String) -> PackageError {
+fn download_error(reason: String) -> PackageError {
     PackageError::Download(reason)
 }
 
@@ -350,7 +355,7 @@ impl Problem {
 }
 
 /// Returns the errors among the messages of pip, or else their end.
-fn shown(messages: &str) -> String {
+fn errors_of(messages: &str) -> String {
     let errors: Vec<_> = messages
         .lines()
         .skip_while(|line| !line.starts_with("ERROR:"))
@@ -440,13 +445,13 @@ mod tests {
 
     #[test]
     fn an_error_shows_the_errors_of_pip_without_control_characters_and_bounded() {
-        assert_eq!(shown("WARNING: x\nERROR: a\x1b[31m\n  b\n"), "a [31m b");
-        assert_eq!(shown("trouble\n"), "trouble");
+        assert_eq!(errors_of("WARNING: x\nERROR: a\x1b[31m\n  b\n"), "a [31m b");
+        assert_eq!(errors_of("trouble\n"), "trouble");
         assert_eq!(newest("1, 2, 3"), "1, 2, 3");
         assert_eq!(
             newest("1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11"),
             "…, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11"
         );
-        assert_eq!(shown(&"x".repeat(5000)).len(), MAX_SHOWN);
+        assert_eq!(errors_of(&"x".repeat(5000)).len(), MAX_SHOWN);
     }
 }

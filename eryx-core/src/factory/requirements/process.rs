@@ -47,7 +47,7 @@ impl Drop for StopOnDrop {
 
 /// How a process ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum End {
+pub(super) enum ProcessEnd {
     Success,
     Failure,
     /// It was ended: it took too long, or wrote too much. Has the reason.
@@ -55,22 +55,26 @@ pub(super) enum End {
 }
 
 /// A process that has ended.
-pub(super) struct Ended {
-    pub(super) end: End,
+pub(super) struct FinishedProcess {
+    pub(super) end: ProcessEnd,
     /// What it wrote to standard output, at most [`MAX_OUTPUT`].
     pub(super) output: String,
     /// The end of what it wrote to standard error.
     pub(super) messages: String,
 }
 
-impl Ended {
+impl FinishedProcess {
     pub(super) fn succeeded(&self) -> bool {
-        self.end == End::Success
+        self.end == ProcessEnd::Success
     }
 }
 
 /// Runs a command. What it writes goes to files, which need no thread that reads them.
-pub(super) fn run_to_end(mut command: Command, directory: &Path, stop: &Stop) -> io::Result<Ended> {
+pub(super) fn run_to_end(
+    mut command: Command,
+    directory: &Path,
+    stop: &Stop,
+) -> io::Result<FinishedProcess> {
     let mut output = tempfile::tempfile()?;
     let mut messages = tempfile::tempfile()?;
     let child = command
@@ -85,23 +89,23 @@ pub(super) fn run_to_end(mut command: Command, directory: &Path, stop: &Stop) ->
     let end = loop {
         if let Some(status) = process.0.try_wait()? {
             break match status.success() {
-                true => End::Success,
-                false => End::Failure,
+                true => ProcessEnd::Success,
+                false => ProcessEnd::Failure,
             };
         }
         if stop.is_requested() {
             return Err(io::Error::other("it was ended"));
         }
         if started.elapsed() > TIMEOUT {
-            break End::Killed(format!("it took more than {} s", TIMEOUT.as_secs()));
+            break ProcessEnd::Killed(format!("it took more than {} s", TIMEOUT.as_secs()));
         }
         if output.metadata()?.len().max(messages.metadata()?.len()) > MAX_OUTPUT {
-            break End::Killed("it tried too many releases".to_owned());
+            break ProcessEnd::Killed("it tried too many releases".to_owned());
         }
         thread::sleep(POLL_INTERVAL);
     };
     drop(process);
-    Ok(Ended {
+    Ok(FinishedProcess {
         end,
         output: read(&mut output, 0, MAX_OUTPUT)?,
         messages: {
@@ -154,7 +158,7 @@ mod tests {
         let ended = ended.expect("run");
         assert_eq!(
             ended.end,
-            End::Killed("it tried too many releases".to_owned())
+            ProcessEnd::Killed("it tried too many releases".to_owned())
         );
         assert_eq!(ended.output.len() as u64, MAX_OUTPUT);
     }
