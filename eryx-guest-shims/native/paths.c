@@ -26,6 +26,11 @@ static bool is_empty(const char *path) {
     return true;
 }
 
+/* Returns the mode of a file that is created. Other calls do not pass one. */
+static int creation_mode(int flags, va_list arguments) {
+    return flags & O_CREAT ? va_arg(arguments, int) : 0;
+}
+
 /* Returns the flags of `open` with an access mode. On Linux, O_RDONLY is 0, and programs leave it
    out; libc refuses flags without a mode. */
 static int with_mode(int flags) {
@@ -48,7 +53,7 @@ static DIR *opened_directory(DIR *stream) {
 EXPORT int eryx_open(const char *path, int flags, ...) {
     va_list arguments;
     va_start(arguments, flags);
-    int mode = flags & O_CREAT ? va_arg(arguments, int) : 0;
+    int mode = creation_mode(flags, arguments);
     va_end(arguments);
     if (is_empty(path))
         return -1;
@@ -59,7 +64,7 @@ EXPORT int eryx_open(const char *path, int flags, ...) {
 EXPORT int eryx_openat(int directory, const char *path, int flags, ...) {
     va_list arguments;
     va_start(arguments, flags);
-    int mode = flags & O_CREAT ? va_arg(arguments, int) : 0;
+    int mode = creation_mode(flags, arguments);
     va_end(arguments);
     if (is_empty(path))
         return -1;
