@@ -108,16 +108,34 @@ pub(crate) fn str_list(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Vec<Str
         .collect()
 }
 
+/// An item of a mapping.
+pub(crate) struct Item<'py> {
+    pub(crate) key: Bound<'py, PyAny>,
+    pub(crate) value: Bound<'py, PyAny>,
+}
+
+/// Returns the items of a mapping. `wanted` describes it, for the error about any other value.
+pub(crate) fn items<'py>(
+    name: &str,
+    wanted: &str,
+    value: &Bound<'py, PyAny>,
+) -> PyResult<Vec<Item<'py>>> {
+    let Ok(mapping) = value.cast::<PyMapping>() else {
+        return Err(wrong_type(name, wanted, value));
+    };
+    let items = mapping.items()?;
+    let items = items.iter().map(|item| {
+        let (key, value) = item.extract()?;
+        Ok(Item { key, value })
+    });
+    items.collect()
+}
+
 /// Returns the items of a mapping from names to values. No error shows a value: it may be a secret.
 pub(crate) fn variables(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Vec<(String, String)>> {
-    let Ok(mapping) = value.cast::<PyMapping>() else {
-        return Err(wrong_type(name, "a dict from names to values", value));
-    };
-    mapping
-        .items()?
-        .iter()
-        .map(|item| {
-            let (key, value): (Bound<'_, PyAny>, Bound<'_, PyAny>) = item.extract()?;
+    items(name, "a dict from names to values", value)?
+        .into_iter()
+        .map(|Item { key, value }| {
             let key = text(&format!("a name in {name}"), &key)?;
             // What follows an `=` may be a value.
             let shown = key.split('=').next().unwrap_or_default();

@@ -9,11 +9,11 @@ use eryx::{MountAccess, ProvideContent};
 use eryx_sync::Mutex;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyByteArray, PyBytes, PyMapping, PyMemoryView, PyTuple, PyWeakrefReference};
+use pyo3::types::{PyByteArray, PyBytes, PyMemoryView, PyTuple, PyWeakrefReference};
 use pyo3::{PyTraverseError, PyVisit};
 
 use crate::arguments::{
-    callback, flag, machine_path, non_negative_int, optional_int, path, text, wrong_type,
+    Item, callback, flag, items, machine_path, non_negative_int, optional_int, path, text, wrong_type,
 };
 use crate::functions::{FunctionContext, current_execution};
 
@@ -284,14 +284,21 @@ impl Files {
     }
 }
 
-/// Returns the files of the argument `name`: a `Files`, or a mapping from paths to content. The
-/// functions among them are called as long as their providers are kept.
-pub(crate) fn files(
-    name: &str,
-    value: &Bound<'_, PyAny>,
-) -> PyResult<(eryx::Files, ContentProviders)> {
+/// The files of an argument.
+#[derive(Default)]
+pub(crate) struct ProvidedFiles {
+    pub(crate) files: eryx::Files,
+    /// The functions among them are called as long as this is kept.
+    pub(crate) providers: ContentProviders,
+}
+
+/// Returns the files of the argument `name`: a `Files`, or a mapping from paths to content.
+pub(crate) fn files(name: &str, value: &Bound<'_, PyAny>) -> PyResult<ProvidedFiles> {
     let Ok(files) = value.cast::<Files>() else {
-        return Ok((from_dict(name, value)?, ContentProviders::default()));
+        return Ok(ProvidedFiles {
+            files: from_dict(name, value)?,
+            providers: ContentProviders::default(),
+        });
     };
     let py = value.py();
     let (files, providers) = {
@@ -303,23 +310,24 @@ pub(crate) fn files(
         true => None,
         false => Some(PyTuple::new(py, providers)?.unbind()),
     };
-    Ok((files, ContentProviders(providers)))
+    Ok(ProvidedFiles {
+        files,
+        providers: ContentProviders(providers),
+    })
 }
 
 fn from_dict(name: &str, value: &Bound<'_, PyAny>) -> PyResult<eryx::Files> {
-    let Ok(mapping) = value.cast::<PyMapping>() else {
-        let wanted = "a dict from paths to content, or an eryx.Files";
-        return Err(wrong_type(name, wanted, value));
-    };
-    mapping
-        .items()?
-        .iter()
-        .try_fold(eryx::Files::new(), |files, item| {
-            let (key, value): (Bound<'_, PyAny>, Bound<'_, PyAny>) = item.extract()?;
-            let path = text(&format!("a path in {name}"), &key)?;
-            let content = Content::new(&format!("{name}[{path:?}]"), &value)?;
-            Ok(content.add_to(files, path))
-        })
+    items(
+        name,
+        "a dict from paths to content, or an eryx.Files",
+        value,
+    )?
+    .into_iter()
+    .try_fold(eryx::Files::new(), |files, Item { key, value }| {
+        let path = text(&format!("a path in {name}"), &key)?;
+        let content = Content::new(&format!("{name}[{path:?}]"), &value)?;
+        Ok(content.add_to(files, path))
+    })
 }
 
 /// The content of a file.

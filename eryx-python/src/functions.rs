@@ -11,10 +11,10 @@ use eryx::{
 use eryx_sync::Mutex;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyMapping, PyString};
+use pyo3::types::PyString;
 use pyo3::{PyTraverseError, PyVisit};
 
-use crate::arguments::{string, wrong_type};
+use crate::arguments::{Item, items, string, wrong_type};
 use crate::execution_registry::{OwnerId, RunningFunction};
 use crate::files::ContentProviders;
 use crate::runtime::{AttachedThread, allow_nested};
@@ -38,19 +38,16 @@ pub(crate) struct EmbedderFunctions {
 impl EmbedderFunctions {
     /// Returns the functions of a dict from names to callables.
     pub(crate) fn new(argument: &str, value: &Bound<'_, PyAny>) -> PyResult<Self> {
-        let Ok(value) = value.cast::<PyMapping>() else {
-            return Err(wrong_type(
-                argument,
-                "a dict from names to functions",
-                value,
-            ));
-        };
+        let items = items(argument, "a dict from names to functions", value)?;
         let module = value.py().import("eryx._functions")?;
         let mut this = Self::default();
-        for item in value.items()?.iter() {
-            let (name, callable): (Bound<'_, PyAny>, Bound<'_, PyAny>) = item.extract()?;
-            let Ok(name) = name.cast::<PyString>() else {
-                return Err(wrong_type(&format!("a name in {argument}"), "a str", &name));
+        for Item {
+            key,
+            value: callable,
+        } in items
+        {
+            let Ok(name) = key.cast::<PyString>() else {
+                return Err(wrong_type(&format!("a name in {argument}"), "a str", &key));
             };
             let name = string(&format!("a name in {argument}"), name)?;
             if !callable.is_callable() {

@@ -9,6 +9,7 @@ use std::net::IpAddr;
 
 use eryx::net::NetConfig as Config;
 use eryx::net::net_settings;
+use eryx::net::policy::HostError;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
@@ -206,7 +207,10 @@ impl NetConfig {
     /// {'GITHUB_TOKEN': <eryx.Secret for api.github.com in authorization>}
     fn with_secret(&self, name: &Bound<'_, PyAny>, secret: &Bound<'_, PyAny>) -> PyResult<Self> {
         let name = text("name", name)?;
-        wrap(self.0.with_secret(secret::named(&name, "secret", secret)?))
+        wrap(
+            self.0
+                .with_secret(secret::named_secret(&name, "secret", secret)?),
+        )
     }
 
     /// Return a copy that connects through a proxy: a URL, or ``"env"`` for the proxy of the
@@ -365,11 +369,11 @@ impl NetConfig {
         addresses: &Bound<'_, PyAny>,
         port: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Verdict> {
-        let addresses = ip_addresses(addresses)?;
-        self.0
-            .check_resolved(&text("name", name)?, &addresses, port_number(port)?)
-            .map(|verdict| Verdict::from(&verdict))
-            .map_err(|error| ConfigError::new_err(error.to_string()))
+        let (addresses, port) = (ip_addresses(addresses)?, port_number(port)?);
+        let verdict = self
+            .0
+            .check_resolved(&text("name", name)?, &addresses, port);
+        verdict_on_name(verdict)
     }
 
     /// Return the policy's verdict on UDP to a host, as :meth:`check` does for TCP. A host with
@@ -401,11 +405,11 @@ impl NetConfig {
         addresses: &Bound<'_, PyAny>,
         port: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Verdict> {
-        let addresses = ip_addresses(addresses)?;
-        self.0
-            .check_udp_resolved(&text("name", name)?, &addresses, port_number(port)?)
-            .map(|verdict| Verdict::from(&verdict))
-            .map_err(|error| ConfigError::new_err(error.to_string()))
+        let (addresses, port) = (ip_addresses(addresses)?, port_number(port)?);
+        let verdict = self
+            .0
+            .check_udp_resolved(&text("name", name)?, &addresses, port);
+        verdict_on_name(verdict)
     }
 
     /// Return the verdict on an HTTP request, without using the network: the policy's verdict on
@@ -520,6 +524,14 @@ fn port_number(port: Option<&Bound<'_, PyAny>>) -> PyResult<Option<u16>> {
     u16::try_from(number)
         .map(Some)
         .map_err(|_| ConfigError::new_err(format!("port={number}: ports are 0 to 65535")))
+}
+
+/// Returns the verdict on a name with addresses, unless the name is malformed.
+fn verdict_on_name(verdict: Result<eryx::net::policy::Verdict, HostError>) -> PyResult<Verdict> {
+    match verdict {
+        Ok(verdict) => Ok(Verdict::from(&verdict)),
+        Err(error) => Err(ConfigError::new_err(error.to_string())),
+    }
 }
 
 fn ip_addresses(addresses: &Bound<'_, PyAny>) -> PyResult<Vec<IpAddr>> {

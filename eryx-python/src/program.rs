@@ -3,10 +3,11 @@
 use eryx::{JsonValue, Program};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyMapping, PyString};
+use pyo3::types::{PyBytes, PyDict, PyString};
 
 use crate::arguments::{
-    flag, for_each_keyword, program_source, str_list, string_bytes, text, variables, wrong_type,
+    Item, flag, for_each_keyword, items, program_source, str_list, string_bytes, text, variables,
+    wrong_type,
 };
 use crate::error::exception;
 use crate::files::{ContentProviders, files};
@@ -14,12 +15,18 @@ use crate::json_values;
 
 const NAMES: [&str; 6] = ["inputs", "value", "stdin", "argv", "env", "files"];
 
-/// Returns the program with the source `code` and the keyword arguments `arguments`, and what
-/// provides the content of its files.
+/// A program to execute.
+pub(crate) struct ProvidedProgram {
+    pub(crate) program: Program,
+    /// What provides the content of its files.
+    pub(crate) providers: ContentProviders,
+}
+
+/// Returns the program with the source `code` and the keyword arguments `arguments`.
 pub(crate) fn program(
     code: &Bound<'_, PyAny>,
     arguments: Option<&Bound<'_, PyDict>>,
-) -> PyResult<(Program, ContentProviders)> {
+) -> PyResult<ProvidedProgram> {
     let mut providers = ContentProviders::default();
     let mut program = Program::new(program_source("code", code)?);
     for_each_keyword("execute", &NAMES, arguments, |name, value| {
@@ -35,9 +42,9 @@ pub(crate) fn program(
                 }),
             "stdin" => changed.with_stdin(input(value)?),
             "files" => {
-                let (files, kept) = files(name, value)?;
-                providers = kept;
-                changed.with_files(files)
+                let provided = files(name, value)?;
+                providers = provided.providers;
+                changed.with_files(provided.files)
             }
             "argv" => changed.with_arguments(str_list(name, value)?),
             _ => changed.with_env(variables(name, value)?),
@@ -47,24 +54,20 @@ pub(crate) fn program(
     program
         .validate()
         .map_err(|error| exception(error.into()))?;
-    Ok((program, providers))
+    Ok(ProvidedProgram { program, providers })
 }
 
 /// Returns the items of a mapping from names to values.
 fn inputs(inputs: &Bound<'_, PyAny>) -> PyResult<Vec<(String, JsonValue)>> {
-    let Ok(mapping) = inputs.cast::<PyMapping>() else {
-        return Err(wrong_type("inputs", "a dict from names to values", inputs));
-    };
-    let items = mapping.items()?;
-    let pairs = items.iter().map(|item| {
-        let (name, value): (Bound<'_, PyAny>, Bound<'_, PyAny>) = item.extract()?;
-        let name = text("a name in inputs", &name)?;
+    let items = items("inputs", "a dict from names to values", inputs)?;
+    let inputs = items.into_iter().map(|Item { key, value }| {
+        let name = text("a name in inputs", &key)?;
         let shown: String = name.chars().take(64).collect();
         let path = format!("inputs[{shown:?}]");
         let value = json_values::encode(&value, Program::MAX_INPUTS, &path)?;
         Ok((name, value))
     });
-    pairs.collect()
+    inputs.collect()
 }
 
 /// Returns the bytes of standard input.

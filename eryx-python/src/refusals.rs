@@ -43,20 +43,26 @@ pub(crate) struct Refusals {
     last: Attempt,
 }
 
-/// The activity, the host, the port, and the time in seconds since 1970.
-type Attempt = (String, String, Option<u16>, f64);
+/// One of the activities.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+struct Attempt {
+    activity: String,
+    host: String,
+    port: Option<u16>,
+    /// The time in seconds since 1970.
+    time: f64,
+}
 
 impl From<eryx::net::Refusals> for Refusals {
     fn from(refusals: eryx::net::Refusals) -> Self {
         let attempt = |attempt: eryx::net::Attempt| {
             let time = attempt.time.duration_since(UNIX_EPOCH);
-            let time = time.map_or(0.0, |since| since.as_secs_f64());
-            (
-                attempt.activity.as_str().to_owned(),
-                attempt.host,
-                attempt.port,
-                time,
-            )
+            Attempt {
+                activity: attempt.activity.as_str().to_owned(),
+                host: attempt.host,
+                port: attempt.port,
+                time: time.map_or(0.0, |since| since.as_secs_f64()),
+            }
         };
         Self {
             reason: refusals.reason.to_owned(),
@@ -77,51 +83,51 @@ impl Refusals {
     /// The first activity, a str with the values of ``ConnectionReport.activity``.
     #[getter]
     fn first_activity(&self) -> &str {
-        &self.first.0
+        &self.first.activity
     }
 
     /// The host of the first activity as the untrusted program wrote it, a str of at most 255
     /// characters.
     #[getter]
     fn first_host(&self) -> &str {
-        &self.first.1
+        &self.first.host
     }
 
     /// The port of the first activity, an int, or ``None``.
     #[getter]
     fn first_port(&self) -> Option<u16> {
-        self.first.2
+        self.first.port
     }
 
     /// The time of the first activity in seconds since 1970, a float.
     #[getter]
     fn first_time(&self) -> f64 {
-        self.first.3
+        self.first.time
     }
 
     /// The last activity, a str with the values of ``ConnectionReport.activity``.
     #[getter]
     fn last_activity(&self) -> &str {
-        &self.last.0
+        &self.last.activity
     }
 
     /// The host of the last activity as the untrusted program wrote it, a str of at most 255
     /// characters.
     #[getter]
     fn last_host(&self) -> &str {
-        &self.last.1
+        &self.last.host
     }
 
     /// The port of the last activity, an int, or ``None``.
     #[getter]
     fn last_port(&self) -> Option<u16> {
-        self.last.2
+        self.last.port
     }
 
     /// The time of the last activity in seconds since 1970, a float.
     #[getter]
     fn last_time(&self) -> f64 {
-        self.last.3
+        self.last.time
     }
 
     fn __repr__(&self) -> String {

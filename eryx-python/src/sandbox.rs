@@ -417,7 +417,7 @@ impl Sandbox {
         arguments: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<ExecutionRequest> {
         self.ensure_open()?;
-        let (program, providers) = program(code, arguments)?;
+        let provided = program(code, arguments)?;
         let (sandbox, dispatcher) = if self.settings.callbacks.is_empty() {
             (self.settings.without_callbacks.clone(), None)
         } else {
@@ -425,14 +425,14 @@ impl Sandbox {
             let sandbox = dispatcher.attach(self.settings.builder.clone()).build();
             (sandbox.map_err(exception)?, Some(dispatcher))
         };
-        let providers = self.settings.providers.and(py, providers)?;
+        let providers = self.settings.providers.and(py, provided.providers)?;
         let functions = &self.settings.functions;
         Ok(ExecutionRequest {
             functions: functions.begin(py, self.owner, false, &providers)?,
             providers,
             owner: self.owner,
             target: Target::Sandbox(sandbox),
-            work: Work::Execute(program),
+            work: Work::Execute(provided.program),
             dispatcher,
         })
     }

@@ -6,7 +6,7 @@ use pyo3::types::PyDict;
 use crate::arguments::{flag, for_each_keyword, text, variables, wrong_type};
 use crate::callbacks::Callbacks;
 use crate::error::{ConfigError, exception};
-use crate::files::{self, ContentProviders};
+use crate::files::{ContentProviders, ProvidedFiles, files};
 use crate::functions::EmbedderFunctions;
 use crate::limits::ResourceLimits;
 use crate::net_config::NetConfig;
@@ -58,8 +58,7 @@ impl SandboxSettings {
         let mut network = None;
         let mut limits = None;
         let mut env = Vec::new();
-        let mut files = eryx::Files::new();
-        let mut providers = ContentProviders::default();
+        let mut provided = ProvidedFiles::default();
         let mut callbacks = Callbacks::default();
         let mut functions = None;
         let mut functions_module = None;
@@ -79,7 +78,7 @@ impl SandboxSettings {
                 "env" if value.is_none() => {}
                 "env" => env = variables(name, value)?,
                 "files" if value.is_none() => {}
-                "files" => (files, providers) = files::files(name, value)?,
+                "files" => provided = files(name, value)?,
                 "functions" if value.is_none() => {}
                 "functions" => functions = Some(EmbedderFunctions::new(name, value)?),
                 "functions_module" => functions_module = Some(text(name, value)?),
@@ -106,7 +105,7 @@ impl SandboxSettings {
         let mut builder = builder
             .with_resource_limits(limits.get().0.clone())
             .with_env(env)
-            .with_files(files)
+            .with_files(provided.files)
             .with_functions(functions.functions())
             .with_instance_reuse(instance_reuse);
         if let Some(name) = &functions_module {
@@ -123,7 +122,7 @@ impl SandboxSettings {
             without_callbacks,
             callbacks,
             functions,
-            providers,
+            providers: provided.providers,
             functions_module,
             network,
             limits,

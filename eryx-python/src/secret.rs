@@ -69,25 +69,25 @@ impl Secret {
         plaintext_hosts: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
         let hosts = patterns("hosts", hosts)?;
-        let mut binding = SecretBinding::new(UNNAMED, hosts).map_err(unnamed)?;
+        let mut binding = SecretBinding::new(UNNAMED, hosts).map_err(unnamed_error)?;
         if let Some(headers) = headers {
             let headers = str_list("headers", headers)?;
-            binding = binding.with_headers(headers).map_err(unnamed)?;
+            binding = binding.with_headers(headers).map_err(unnamed_error)?;
         }
         if let Some(query) = query {
             let query = str_list("query", query)?;
-            binding = binding.with_query(query).map_err(unnamed)?;
+            binding = binding.with_query(query).map_err(unnamed_error)?;
         }
         if let Some(body) = body {
             binding = binding.with_body(flag("body", body)?);
         }
         if let Some(inject) = inject {
             let inject = text("inject", inject)?;
-            binding = binding.with_inject(&inject).map_err(unnamed)?;
+            binding = binding.with_inject(&inject).map_err(unnamed_error)?;
         }
         if let Some(hosts) = plaintext_hosts {
             let hosts = patterns("plaintext_hosts", hosts)?;
-            binding = binding.with_plaintext_hosts(hosts).map_err(unnamed)?;
+            binding = binding.with_plaintext_hosts(hosts).map_err(unnamed_error)?;
         }
         if value.is_callable() {
             let provider = Arc::new(Provider(value.clone().unbind()));
@@ -98,13 +98,13 @@ impl Secret {
             return Err(wrong_type("value", wanted, value));
         };
         let text = string("value", text)?;
-        Value::new(binding, text).map(Self).map_err(unnamed)
+        Value::new(binding, text).map(Self).map_err(unnamed_error)
     }
 
     /// The patterns of the hosts that may get the value, a list of str.
     #[getter]
     fn hosts(&self) -> Vec<String> {
-        texts(self.0.binding().hosts())
+        to_strings(self.0.binding().hosts())
     }
 
     /// The names of the header fields that may have the value, in lower case, a list of str.
@@ -135,12 +135,12 @@ impl Secret {
     /// The patterns of further hosts, which may get the value without TLS as well, a list of str.
     #[getter]
     fn plaintext_hosts(&self) -> Vec<String> {
-        texts(self.0.binding().plaintext_hosts())
+        to_strings(self.0.binding().plaintext_hosts())
     }
 
     fn __repr__(&self) -> String {
         let binding = self.0.binding();
-        let hosts = texts(binding.hosts()).join(", ");
+        let hosts = to_strings(binding.hosts()).join(", ");
         let mut places = binding.headers().to_vec();
         places.extend(binding.query().iter().map(|name| format!("?{name}=")));
         if binding.body() {
@@ -168,7 +168,7 @@ impl Secret {
 impl Secret {
     /// Returns the secret of a configuration, without its name.
     fn from_config(secret: &Value) -> PyResult<Self> {
-        secret.with_name(UNNAMED).map(Self).map_err(unnamed)
+        secret.with_name(UNNAMED).map(Self).map_err(unnamed_error)
     }
 }
 
@@ -183,13 +183,17 @@ pub(crate) fn secrets(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Vec<Valu
     };
     let secrets = secrets.iter().map(|(key, secret)| {
         let key = text(&format!("a name in {name}"), &key)?;
-        named(&key, &format!("{name}[{key:?}]"), &secret)
+        named_secret(&key, &format!("{name}[{key:?}]"), &secret)
     });
     secrets.collect()
 }
 
 /// Returns the secret that an argument is, with this name.
-pub(crate) fn named(name: &str, argument: &str, secret: &Bound<'_, PyAny>) -> PyResult<Value> {
+pub(crate) fn named_secret(
+    name: &str,
+    argument: &str,
+    secret: &Bound<'_, PyAny>,
+) -> PyResult<Value> {
     let Ok(secret) = secret.cast::<Secret>() else {
         return Err(wrong_type(argument, "an eryx.Secret", secret));
     };
@@ -221,12 +225,12 @@ pub(crate) fn to_plain_dict<'py, 'a>(
     for secret in secrets {
         let binding = secret.binding();
         let plain = PyDict::new(py);
-        plain.set_item("hosts", texts(binding.hosts()))?;
+        plain.set_item("hosts", to_strings(binding.hosts()))?;
         plain.set_item("headers", binding.headers())?;
         plain.set_item("query", binding.query())?;
         plain.set_item("body", binding.body())?;
         plain.set_item("inject", binding.inject())?;
-        plain.set_item("plaintext_hosts", texts(binding.plaintext_hosts()))?;
+        plain.set_item("plaintext_hosts", to_strings(binding.plaintext_hosts()))?;
         dict.set_item(binding.name(), plain)?;
     }
     Ok(dict)
@@ -282,12 +286,12 @@ fn patterns(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Vec<HostPattern>> 
     patterns.collect()
 }
 
-fn texts(patterns: &[HostPattern]) -> Vec<String> {
+fn to_strings(patterns: &[HostPattern]) -> Vec<String> {
     patterns.iter().map(ToString::to_string).collect()
 }
 
 /// Returns the error of a secret that has no name yet.
-fn unnamed(error: impl Into<InvalidConfig>) -> PyErr {
+fn unnamed_error(error: impl Into<InvalidConfig>) -> PyErr {
     let text = error.into().to_string();
     let text = text.replacen(&format!("the secret `{UNNAMED}`"), "the secret", 1);
     ConfigError::new_err(text.replacen(&format!("secrets.{UNNAMED}"), "Secret", 1))

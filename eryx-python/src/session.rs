@@ -412,8 +412,8 @@ impl Session {
     ) -> PyResult<ExecutionRequest> {
         self.ensure_usable()?;
         // The files of a session are not those of one execution.
-        let (program, _) = program(code, arguments)?;
-        self.call(py, Work::Execute(program))
+        let provided = program(code, arguments)?;
+        self.call(py, Work::Execute(provided.program))
     }
 }
 
