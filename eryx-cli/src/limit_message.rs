@@ -15,7 +15,7 @@ pub(crate) fn build_message(error: &Error) -> String {
 /// Returns the message of `error`.
 pub(crate) fn message(error: &Error) -> String {
     match error {
-        Error::Limit { limit, .. } => exceeded(limit),
+        Error::Limit { limit, .. } => exceeded_limit(limit),
         Error::Config(ConfigError::Limit { limit, reason, .. }) => {
             format!("--{} {reason}", option(limit))
         }
@@ -23,7 +23,7 @@ pub(crate) fn message(error: &Error) -> String {
     }
 }
 
-fn exceeded(limit: &Limit) -> String {
+fn exceeded_limit(limit: &Limit) -> String {
     match limit {
         Limit::ExecutionTime(time) => {
             format!("the script took longer than {time:?}, its limit (--timeout)")

@@ -58,15 +58,22 @@ pub(crate) fn run(command: &Command) -> u8 {
         Command::Show(options) => show(options),
     };
     match output {
-        Ok((text, status)) => match io::stdout().write_all(text.as_bytes()) {
-            Ok(()) => status,
+        Ok(output) => match io::stdout().write_all(output.text.as_bytes()) {
+            Ok(()) => output.status,
             Err(error) => exit_with(EXIT_USAGE, &format!("cannot print the output: {error}")),
         },
         Err(error) => exit_with(EXIT_USAGE, &format!("{error:#}")),
     }
 }
 
-fn check(options: &Check) -> Result<(String, u8)> {
+/// The output of a command.
+struct Output {
+    text: String,
+    /// The exit status.
+    status: u8,
+}
+
+fn check(options: &Check) -> Result<Output> {
     let config = options.network.config()?;
     let mut text = String::new();
     let mut status = 0;
@@ -98,7 +105,7 @@ fn check(options: &Check) -> Result<(String, u8)> {
     if config.report_only() {
         text.push_str("report_only is set: denied connections continue, and are only reported.\n");
     }
-    Ok((text, status))
+    Ok(Output { text, status })
 }
 
 fn describe(text: &mut String, host_port: &str, verdict: &Verdict) {
@@ -163,7 +170,7 @@ fn outcome(verdict: &Verdict) -> &'static str {
     }
 }
 
-fn show(options: &Show) -> Result<(String, u8)> {
+fn show(options: &Show) -> Result<Output> {
     let config = options.network.config()?;
     let mut text = String::from(
         "# The network of a script. Save this to a file and edit it: --policy FILE reads it.\n",
@@ -175,7 +182,7 @@ fn show(options: &Show) -> Result<(String, u8)> {
     }
     text.push('\n');
     text.push_str(&config.to_toml()?);
-    Ok((text, 0))
+    Ok(Output { text, status: 0 })
 }
 
 /// Returns comments for the file about effects of settings that are empty or absent in it.

@@ -113,7 +113,7 @@ impl<'a> Repl<'a> {
         let result = self.runtime.block_on(async {
             let cancel = CancelHandle::new();
             let last = Box::pin(session.execute_last("", &cancel));
-            ended(last, &cancel, &self.stop, self.writer).await
+            wait_for_end(last, &cancel, &self.stop, self.writer).await
         });
         match result {
             // A program has ended the interpreter, or Ctrl-C the handlers.
@@ -211,14 +211,14 @@ impl<'a> Repl<'a> {
             };
             let cancel = CancelHandle::new();
             let running = session.execute_cancellable(program, &cancel);
-            let result = ended(running, &cancel, &self.stop, self.writer).await;
+            let result = wait_for_end(running, &cancel, &self.stop, self.writer).await;
             Ok(result)
         })
     }
 }
 
 /// Waits for the end of a program and for its output. Ctrl-C and `stop` end it, through `cancel`.
-async fn ended(
+async fn wait_for_end(
     program: impl Future<Output = Result<ExecuteResult, Error>>,
     cancel: &CancelHandle,
     stop: &CancelHandle,

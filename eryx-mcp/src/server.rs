@@ -244,7 +244,7 @@ impl Server {
         &self,
         request: CallToolRequestParams,
         context: &RequestContext<RoleServer>,
-    ) -> Result<CallToolResult, Refusal> {
+    ) -> Result<CallToolResult, CallError> {
         let CallToolRequestParams {
             name, arguments, ..
         } = request;
@@ -302,18 +302,18 @@ impl Server {
                 self.restore_session(saved, arguments::parse(&name, arguments)?)
                     .await?
             }
-            _ => return Err(Refusal::UnknownTool),
+            _ => return Err(CallError::UnknownTool),
         })
     }
 }
 
 /// The error for a call that no tool handles.
-enum Refusal {
+enum CallError {
     UnknownTool,
     Arguments(String),
 }
 
-impl From<String> for Refusal {
+impl From<String> for CallError {
     fn from(message: String) -> Self {
         Self::Arguments(message)
     }
@@ -388,8 +388,8 @@ impl ServerHandler for Server {
         match self.call(request, &context).await {
             Ok(result) => Ok(result.into()),
             // A model sees errors of a tool, and no errors of the protocol.
-            Err(Refusal::Arguments(message)) => Ok(tool_result::error(message).into()),
-            Err(Refusal::UnknownTool) => Err(invalid(
+            Err(CallError::Arguments(message)) => Ok(tool_result::error(message).into()),
+            Err(CallError::UnknownTool) => Err(invalid(
                 "there is no such tool; tools/list lists the tools".to_owned(),
             )),
         }
