@@ -151,6 +151,21 @@ fn trap() {
     }
 }
 
+/// Runs a program that crashes, and sets a handler meanwhile.
+fn set_while_running(program: &str) {
+    let sandbox = sandbox();
+    let other = thread::spawn(|| {
+        thread::sleep(Duration::from_millis(200));
+        set(report, 0);
+    });
+    let ended = block_on(sandbox.execute(program));
+    assert!(
+        matches!(ended, Err(Error::InterpreterCrashed { .. })),
+        "{ended:?}"
+    );
+    other.join().expect("set");
+}
+
 /// A case, which runs in a process of its own.
 struct Case {
     name: &'static str,
@@ -305,37 +320,17 @@ const CASES: &[Case] = &[
     },
     Case {
         name: "a handler is set while a program waits",
-        run: || {
-            let sandbox = sandbox();
-            let other = thread::spawn(|| {
-                thread::sleep(Duration::from_millis(200));
-                set(report, 0);
-            });
-            let ended = block_on(sandbox.execute("import time, os\ntime.sleep(0.5)\nos.abort()"));
-            assert!(
-                matches!(ended, Err(Error::InterpreterCrashed { .. })),
-                "{ended:?}"
-            );
-            other.join().expect("set");
-        },
+        run: || set_while_running("import time, os\ntime.sleep(0.5)\nos.abort()"),
         status: Ok(0),
         stderr: "",
     },
     Case {
         name: "a handler is set while a program computes",
         run: || {
-            let sandbox = sandbox();
-            let other = thread::spawn(|| {
-                thread::sleep(Duration::from_millis(200));
-                set(report, 0);
-            });
-            let program = "import time, os\nend = time.monotonic() + 0.5\nwhile time.monotonic() < end: pass\nos.abort()";
-            let ended = block_on(sandbox.execute(program));
-            assert!(
-                matches!(ended, Err(Error::InterpreterCrashed { .. })),
-                "{ended:?}"
+            set_while_running(
+                "import time, os\nend = time.monotonic() + 0.5\n\
+                 while time.monotonic() < end: pass\nos.abort()",
             );
-            other.join().expect("set");
         },
         status: Ok(0),
         stderr: "",

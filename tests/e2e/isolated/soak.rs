@@ -205,6 +205,16 @@ impl Usage {
     }
 }
 
+/// Returns a sandbox whose programs may take long.
+fn sandbox(network: NetConfig) -> Sandbox {
+    let limits = ResourceLimits::default().with_execution_timeout(Duration::from_secs(120));
+    Sandbox::embedded()
+        .with_network(network)
+        .with_resource_limits(limits)
+        .build()
+        .expect("built")
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn thousands_of_sandboxes_leave_no_resources_behind() {
     if env::var_os(PEERS).is_some() {
@@ -217,13 +227,7 @@ async fn thousands_of_sandboxes_leave_no_resources_behind() {
         .allow_localhost()
         .with_root_cert(peers.ca.as_bytes())
         .expect("a certificate");
-    let sandbox = Sandbox::embedded()
-        .with_network(network)
-        .with_resource_limits(
-            ResourceLimits::default().with_execution_timeout(Duration::from_secs(120)),
-        )
-        .build()
-        .expect("built");
+    let sandbox = sandbox(network);
 
     // Create all that is retained: the image, the resolver, thread stacks, the allocator's arenas.
     let peers = Arc::new(peers);
@@ -377,13 +381,7 @@ async fn sandboxes_that_exhaust_host_resources_leave_no_memory_behind() {
         .with_max_connections(100)
         .with_root_cert(peers.ca.as_bytes())
         .expect("a certificate");
-    let sandbox = Sandbox::embedded()
-        .with_network(network)
-        .with_resource_limits(
-            ResourceLimits::default().with_execution_timeout(Duration::from_secs(120)),
-        )
-        .build()
-        .expect("built");
+    let sandbox = sandbox(network);
     let program = |number: usize| {
         GREEDY_PROGRAM
             .replace("@number", &number.to_string())
