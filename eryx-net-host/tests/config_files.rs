@@ -371,6 +371,16 @@ fn a_malformed_file_is_an_error_with_the_position_the_text_and_the_fix() {
         "[[http_rules]]\nhost = 'a.example'\npaths = ['/a/**/b'] | line 3, column 10 | \
          `/a/**/b` is not a path pattern | write it last",
         "[[http_rules]]\nhost = 'a.example'\nmethods = [] | line 1 | list of methods is empty",
+        "[[http_rules]]\nhost = 'a.example'\nmethods = 'GET' | line 3, column 11 | write ['GET']",
+        "[[http_rules]]\nhost = 'a.example'\npaths = [1] | line 3 | `1` | as a string",
+        "[[http_rules]]\nhost = 'a.example'\nmax_request_bytes = -1 | line 3, column 21 | \
+         -1 is negative | leave the limit out",
+        "[[http_rules]]\nhost = 'a.example'\nmax_request_bytes = nan | line 3, column 21 | \
+         a whole number of bytes",
+        "[[http_rules]]\nhost = 'a.example'\nmax_response_bytes = '1' | line 3, column 22 | \
+         a whole number of bytes without quotes",
+        "[[http_rules]]\nhost = 'a.example'\nquery = ['page'] | line 3 | {page = true",
+        "[[http_rules]]\nhost = 'a.example'\nquery = {page = 1} | line 3 | `1` | a boolean",
         "[[http_rules]]\nhost = 'a.example'\npath = '/a' | line 3 | unknown field `path` | `paths`",
     ];
     assert!(table.len() >= 30);

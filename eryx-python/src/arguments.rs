@@ -290,6 +290,26 @@ fn unknown_keyword(function: &str, known: &[&str], key: &str, py: Python<'_>) ->
             "{function}() has no argument {key}: write {instead}"
         ));
     }
+    let hint = unknown_name_hint(known, key, py);
+    PyTypeError::new_err(format!("{function}() has no argument {key}: {hint}"))
+}
+
+/// Raises an error for the keyword arguments that a function has not named.
+pub(crate) fn no_other_keyword(
+    function: &str,
+    known: &[&str],
+    others: Option<&Bound<'_, PyDict>>,
+) -> PyResult<()> {
+    let Some((others, (key, _))) = others.and_then(|others| Some((others, others.iter().next()?)))
+    else {
+        return Ok(());
+    };
+    let key = text("a keyword", &key)?;
+    Err(unknown_keyword(function, known, &key, others.py()))
+}
+
+/// Returns what to write in place of `key`, which is none of the `known` names.
+pub(crate) fn unknown_name_hint(known: &[&str], key: &str, py: Python<'_>) -> String {
     let near = py
         .import("difflib")
         .and_then(|difflib| {
@@ -297,9 +317,8 @@ fn unknown_keyword(function: &str, known: &[&str], key: &str, py: Python<'_>) ->
         })
         .and_then(|matches| matches.extract::<Vec<String>>())
         .unwrap_or_default();
-    let hint = match near.first() {
+    match near.first() {
         Some(near) => format!("did you mean {near}?"),
         None => format!("it takes {}", known.join(", ")),
-    };
-    PyTypeError::new_err(format!("{function}() has no argument {key}: {hint}"))
+    }
 }

@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use eryx::net::policy::{HostPattern, HttpRule as Rule, QueryRule};
+use eryx::net::policy::{HostPattern, HttpRule as Rule, HttpRuleError, QueryRule};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 
-use crate::arguments::{flag, optional_int, str_list, string, text, wrong_type};
+use crate::arguments::{
+    flag, no_other_keyword, optional_int, str_list, string, text, unknown_name_hint, wrong_type,
+};
 use crate::error::ConfigError;
 use crate::pickle::{Reduced, reduce};
 
@@ -48,7 +50,7 @@ impl HttpRule {
     #[pyo3(
         signature = (
             host, *, methods=None, paths=None, query=None, max_request_bytes=None,
-            max_response_bytes=None, upgrade=None
+            max_response_bytes=None, upgrade=None, **others
         ),
         text_signature = "(host, *, methods=None, paths=None, query=None, max_request_bytes=None, \
                           max_response_bytes=None, upgrade=False)"
@@ -62,28 +64,22 @@ impl HttpRule {
         max_request_bytes: Option<&Bound<'_, PyAny>>,
         max_response_bytes: Option<&Bound<'_, PyAny>>,
         upgrade: Option<&Bound<'_, PyAny>>,
+        others: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Self> {
+        no_other_keyword("HttpRule", &NAMES, others)?;
         let host: HostPattern = text("host", host)?.parse().map_err(config_error)?;
-        let limit = |name, value: Option<&Bound<'_, PyAny>>| match value {
-            Some(value) => optional_int(name, value, "bytes"),
-            None => Ok(None),
-        };
-        let mut rule = Rule::new(host)
-            .with_max_request_bytes(limit("max_request_bytes", max_request_bytes)?)
-            .with_max_response_bytes(limit("max_response_bytes", max_response_bytes)?);
-        if let Some(methods) = methods {
-            let methods = str_list("methods", methods)?;
-            rule = rule.with_methods(methods).map_err(config_error)?;
-        }
-        if let Some(paths) = paths {
-            let paths = str_list("paths", paths)?;
-            rule = rule.with_paths(paths).map_err(config_error)?;
-        }
-        if let Some(query) = query {
-            rule = rule.with_query(query_rule(query)?);
-        }
-        if let Some(upgrade) = upgrade {
-            rule = rule.with_upgrade(flag("upgrade", upgrade)?);
+        let mut rule = Rule::new(host);
+        for (name, value) in [
+            ("methods", methods),
+            ("paths", paths),
+            ("query", query),
+            ("max_request_bytes", max_request_bytes),
+            ("max_response_bytes", max_response_bytes),
+            ("upgrade", upgrade),
+        ] {
+            if let Some(value) = value {
+                rule = with_setting(rule, name, name, value)?;
+            }
         }
         Ok(Self(rule))
     }
@@ -187,44 +183,115 @@ impl HttpRule {
     }
 }
 
+/// The settings of a rule.
+const NAMES: [&str; 7] = [
+    "host",
+    "methods",
+    "paths",
+    "query",
+    "max_request_bytes",
+    "max_response_bytes",
+    "upgrade",
+];
+
 /// Returns a rule that is given as an `HttpRule`, in its text form, or as a dict of its settings.
 pub(crate) fn rule(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Rule> {
-    let in_setting =
-        |error: &dyn std::fmt::Display| ConfigError::new_err(format!("{name}: {error}"));
     if let Ok(rule) = value.cast::<HttpRule>() {
         return Ok(rule.get().0.clone());
     }
     if let Ok(text) = value.cast::<PyString>() {
-        return string(name, text)?
-            .parse()
-            .map_err(|error: eryx::net::policy::HttpRuleError| in_setting(&error));
+        let parsed: Result<Rule, HttpRuleError> = string(name, text)?.parse();
+        return parsed.map_err(|error| ConfigError::new_err(format!("{name}: {error}")));
     }
     if let Ok(settings) = value.cast::<PyDict>() {
-        let json = value
-            .py()
-            .import("json")?
-            .call_method1("dumps", (settings,))?;
-        let json: String = json.extract()?;
-        return serde_json::from_str(&json).map_err(|error| in_setting(&error));
+        return from_dict(name, settings);
     }
     Err(wrong_type(
         name,
-        "an HttpRule, or a str such as \"GET api.example.com/user\"",
+        "an HttpRule, a str such as \"GET api.example.com/user\", or a dict of the settings of an \
+         HttpRule",
         value,
     ))
 }
 
-fn query_rule(value: &Bound<'_, PyAny>) -> PyResult<QueryRule> {
+/// Returns a rule with the settings in a dict. Errors begin with `name`.
+fn from_dict(name: &str, settings: &Bound<'_, PyDict>) -> PyResult<Rule> {
+    let Some(host) = settings.get_item("host")? else {
+        return Err(ConfigError::new_err(format!(
+            "{name} has no \"host\": add one, as in {{\"host\": \"api.example.com\"}}"
+        )));
+    };
+    let host: Result<HostPattern, _> = text(&key_of(name, "host"), &host)?.parse();
+    let host = host.map_err(|error| ConfigError::new_err(format!("{name}: {error}")))?;
+    let mut rule = Rule::new(host);
+    for (key, value) in settings {
+        let key = text(&format!("a key of {name}"), &key)?;
+        if !NAMES.contains(&&*key) {
+            let hint = unknown_name_hint(&NAMES, &key, settings.py());
+            return Err(ConfigError::new_err(format!(
+                "{name} has no key {key:?}: {hint}"
+            )));
+        }
+        let of_rule = |error| with_prefix(settings.py(), name, error);
+        rule = with_setting(rule, &key, &key_of(name, &key), &value).map_err(of_rule)?;
+    }
+    Ok(rule)
+}
+
+/// Returns an error that names the rule which it is about.
+fn with_prefix(py: Python<'_>, name: &str, error: PyErr) -> PyErr {
+    let message = error.value(py).to_string();
+    match error.is_instance_of::<ConfigError>(py) && !message.starts_with(name) {
+        true => ConfigError::new_err(format!("{name}: {message}")),
+        false => error,
+    }
+}
+
+/// Returns how messages name the value of a key.
+fn key_of(name: &str, key: &str) -> String {
+    format!("{name}[{key:?}]")
+}
+
+/// Returns a rule with one setting, which messages call `argument`.
+fn with_setting(
+    rule: Rule,
+    name: &str,
+    argument: &str,
+    value: &Bound<'_, PyAny>,
+) -> PyResult<Rule> {
+    match name {
+        "methods" | "paths" | "query" if value.is_none() => Ok(rule),
+        "methods" => {
+            let methods = str_list(argument, value)?;
+            rule.with_methods(methods).map_err(config_error)
+        }
+        "paths" => {
+            let paths = str_list(argument, value)?;
+            rule.with_paths(paths).map_err(config_error)
+        }
+        "query" => Ok(rule.with_query(query_rule(argument, value)?)),
+        "max_request_bytes" => {
+            Ok(rule.with_max_request_bytes(optional_int(argument, value, "bytes")?))
+        }
+        "max_response_bytes" => {
+            Ok(rule.with_max_response_bytes(optional_int(argument, value, "bytes")?))
+        }
+        "upgrade" => Ok(rule.with_upgrade(flag(argument, value)?)),
+        _ => Ok(rule),
+    }
+}
+
+fn query_rule(argument: &str, value: &Bound<'_, PyAny>) -> PyResult<QueryRule> {
     let Ok(parameters) = value.cast::<PyDict>() else {
         return Err(wrong_type(
-            "query",
+            argument,
             "a dict from parameters to True or False",
             value,
         ));
     };
     let parameters = parameters.iter().map(|(name, is_required)| {
-        let name = text("a name in query", &name)?;
-        let is_required = flag(&format!("query[{name:?}]"), &is_required)?;
+        let name = text(&format!("a name in {argument}"), &name)?;
+        let is_required = flag(&format!("{argument}[{name:?}]"), &is_required)?;
         Ok((name, is_required))
     });
     let parameters: Vec<(String, bool)> = parameters.collect::<PyResult<_>>()?;

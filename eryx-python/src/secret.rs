@@ -11,7 +11,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 use secrecy::SecretString;
 
-use crate::arguments::{flag, str_list, string, text, wrong_type};
+use crate::arguments::{flag, no_other_keyword, str_list, string, text, wrong_type};
 use crate::error::ConfigError;
 
 /// A credential that programs use without seeing it: an immutable value for
@@ -45,6 +45,17 @@ use crate::error::ConfigError;
 #[derive(Clone, PartialEq)]
 pub(crate) struct Secret(Value);
 
+/// The arguments of the constructor.
+const NAMES: [&str; 7] = [
+    "value",
+    "hosts",
+    "headers",
+    "query",
+    "body",
+    "inject",
+    "plaintext_hosts",
+];
+
 /// The name of a secret before a configuration gives it one.
 const UNNAMED: &str = "_";
 
@@ -53,7 +64,8 @@ impl Secret {
     #[new]
     #[pyo3(
         signature = (
-            value, *, hosts, headers=None, query=None, body=None, inject=None, plaintext_hosts=None
+            value, *, hosts, headers=None, query=None, body=None, inject=None, plaintext_hosts=None,
+            **others
         ),
         text_signature = "(value, *, hosts, headers=['authorization'], query=(), body=False, \
                           inject=None, plaintext_hosts=())"
@@ -67,7 +79,9 @@ impl Secret {
         body: Option<&Bound<'_, PyAny>>,
         inject: Option<&Bound<'_, PyAny>>,
         plaintext_hosts: Option<&Bound<'_, PyAny>>,
+        others: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Self> {
+        no_other_keyword("Secret", &NAMES, others)?;
         let hosts = patterns("hosts", hosts)?;
         let mut binding = SecretBinding::new(UNNAMED, hosts).map_err(unnamed_error)?;
         if let Some(headers) = headers {
@@ -195,7 +209,8 @@ pub(crate) fn named_secret(
     secret: &Bound<'_, PyAny>,
 ) -> PyResult<Value> {
     let Ok(secret) = secret.cast::<Secret>() else {
-        return Err(wrong_type(argument, "an eryx.Secret", secret));
+        let wanted = "an eryx.Secret, as in eryx.Secret(value, hosts=[\"api.example.com\"])";
+        return Err(wrong_type(argument, wanted, secret));
     };
     let secret = secret.get().0.with_name(name);
     secret.map_err(|error| ConfigError::new_err(error.to_string()))

@@ -324,6 +324,11 @@ def test_denied_request_is_in_the_report_and_an_event(recorder):
     assert event.verdict.rule == "GET 127.0.0.1 /other"
 
 
+def with_rule(**settings: object) -> eryx.NetConfig:
+    rules: list[eryx.HttpRule | dict[str, object]] = [RULE, {"host": "a.example", **settings}]
+    return eryx.NetConfig(http_rules=rules)
+
+
 def secret(**settings: object) -> eryx.Secret:
     return eryx.Secret(TOKEN, **{"hosts": ["a.example"], **settings})  # type: ignore[arg-type]
 
@@ -350,9 +355,21 @@ def secret(**settings: object) -> eryx.Secret:
         (lambda: eryx.HttpRule("a.example", upgrade=1), TypeError, "True or False"),
         (lambda: eryx.NetConfig(http_rules="GET a.example"), TypeError, "a list of eryx.HttpRule"),
         (lambda: eryx.NetConfig(http_rules={"host": "a.example"}), TypeError, "a list of eryx.HttpRule"),
-        (lambda: eryx.NetConfig(http_rules=[3]), TypeError, "an HttpRule, or a str"),
-        (lambda: eryx.NetConfig(http_rules=["GET"]), eryx.ConfigError, "http_rules: .*no host"),
-        (lambda: eryx.NetConfig(http_rules=[{"host": "a.example", "path": "/"}]), eryx.ConfigError, "unknown field"),
+        (lambda: eryx.HttpRule("a.example", path="/"), TypeError, r"no argument path: did you mean paths\?"),
+        (lambda: eryx.NetConfig(http_rules=[3]), TypeError, r"http_rules\[0\] has to be an HttpRule, a str"),
+        (lambda: eryx.NetConfig(http_rules=["GET"]), eryx.ConfigError, r"http_rules\[0\]: .*no host"),
+        (lambda: with_rule(path="/"), eryx.ConfigError, r"http_rules\[1\] has no key \"path\": did you mean paths\?"),
+        (lambda: with_rule(host=3), TypeError, r"http_rules\[1\]\[\"host\"\] has to be a str, not of type int"),
+        (lambda: with_rule(host="a b"), eryx.ConfigError, r"http_rules\[1\]: `a b` is not a host pattern"),
+        (lambda: with_rule(methods="GET"), TypeError, r"http_rules\[1\]\[\"methods\"\] .* list of str, not one str"),
+        (lambda: with_rule(methods=["get"]), eryx.ConfigError, r"http_rules\[1\]: `get` .* write `GET`"),
+        (lambda: with_rule(methods={"GET": 1}, paths={b"/"}), TypeError, r"\[\"paths\"\] .* each entry, not of type bytes"),
+        (lambda: with_rule(query={"page": None}), TypeError, r"\[\"query\"\]\[\"page\"\] has to be True or False"),
+        (lambda: with_rule(max_request_bytes=-1), eryx.ConfigError, r"^http_rules\[1\]\[\"max_request_bytes\"\]=-1: a number of bytes"),
+        (lambda: with_rule(max_request_bytes=float("nan")), TypeError, r"\[\"max_request_bytes\"\] .*whole number of bytes"),
+        (lambda: with_rule(upgrade="yes"), TypeError, r"\[\"upgrade\"\] has to be True or False"),
+        (lambda: eryx.NetConfig(http_rules=[{}]), eryx.ConfigError, r"http_rules\[0\] has no \"host\": add one"),
+        (lambda: eryx.NetConfig(http_rules=[{"host": "a.example", 1: 2}]), TypeError, r"a key of http_rules\[0\]"),
         (lambda: eryx.NetConfig(http_denials="silent"), eryx.ConfigError, "`error` or `response`"),
         (lambda: eryx.NetConfig(inspect="*"), TypeError, r"write inspect=\['\*'\]"),
         (lambda: eryx.NetConfig().check_http("GET", 3), TypeError, "url has to be a str"),
@@ -372,7 +389,7 @@ def secret(**settings: object) -> eryx.Secret:
         (lambda: secret(headers=["a", "b"], inject="{}"), eryx.ConfigError, "2 are named"),
         (lambda: secret(plaintext_hosts=["*"]), eryx.ConfigError, "every host"),
         (lambda: eryx.NetConfig(secrets=[secret()]), TypeError, "a dict from names"),
-        (lambda: eryx.NetConfig(secrets={"A": TOKEN}), TypeError, "an eryx.Secret, not of type str"),
+        (lambda: eryx.NetConfig(secrets={"A": TOKEN}), TypeError, r"an eryx.Secret, as in eryx.Secret\(value, hosts=.*\), not of type str"),
         (lambda: eryx.NetConfig(secrets={f"T{n}": secret() for n in range(51)}), eryx.ConfigError, "more than 50"),
         (lambda: eryx.NetConfig(secrets={"A-B": secret()}), eryx.ConfigError, "`A-B` is not the name"),
         (lambda: eryx.NetConfig(secrets={"A": secret(headers=[])}), eryx.ConfigError, "`A` is for no header"),

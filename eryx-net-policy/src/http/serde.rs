@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{
-    Deserialize, Deserializer, Serialize, Serializer, de, de::Visitor, ser::SerializeStruct,
+    Deserialize, Deserializer, Serialize, Serializer, de, de::MapAccess, de::Visitor,
+    ser::SerializeStruct,
 };
 
 use crate::http::path_pattern::PathPattern;
@@ -23,9 +24,9 @@ struct HttpRuleDef {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     paths: Option<Vec<PathPattern>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    max_request_bytes: Option<u64>,
+    max_request_bytes: Option<Bytes>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    max_response_bytes: Option<u64>,
+    max_response_bytes: Option<Bytes>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     upgrade: bool,
     // A table ends the keys above it in TOML.
@@ -40,8 +41,8 @@ impl Serialize for HttpRule {
             host: self.host().clone(),
             methods: methods.map(|methods| methods.iter().cloned().map(Method).collect()),
             paths: self.paths().map(<[PathPattern]>::to_vec),
-            max_request_bytes: self.max_request_bytes(),
-            max_response_bytes: self.max_response_bytes(),
+            max_request_bytes: self.max_request_bytes().map(Bytes),
+            max_response_bytes: self.max_response_bytes().map(Bytes),
             upgrade: self.allows_upgrade(),
             query: self.query().clone(),
         };
@@ -54,8 +55,8 @@ impl<'de> Deserialize<'de> for HttpRule {
         let def = HttpRuleDef::deserialize(deserializer)?;
         let mut rule = Self::new(def.host)
             .with_query(def.query)
-            .with_max_request_bytes(def.max_request_bytes)
-            .with_max_response_bytes(def.max_response_bytes)
+            .with_max_request_bytes(def.max_request_bytes.map(|bytes| bytes.0))
+            .with_max_response_bytes(def.max_response_bytes.map(|bytes| bytes.0))
             .with_upgrade(def.upgrade);
         if let Some(methods) = def.methods {
             let methods = methods.into_iter().map(|method| method.0);
@@ -94,6 +95,40 @@ impl<'de> Deserialize<'de> for Method {
     }
 }
 
+/// A limit, in bytes.
+#[derive(Serialize)]
+#[serde(transparent)]
+struct Bytes(u64);
+
+impl<'de> Deserialize<'de> for Bytes {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct BytesVisitor;
+
+        impl Visitor<'_> for BytesVisitor {
+            type Value = Bytes;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a whole number of bytes without quotes, such as 1000000")
+            }
+
+            fn visit_u64<E: de::Error>(self, bytes: u64) -> Result<Bytes, E> {
+                Ok(Bytes(bytes))
+            }
+
+            fn visit_i64<E: de::Error>(self, bytes: i64) -> Result<Bytes, E> {
+                let bytes = u64::try_from(bytes).map_err(|_| {
+                    E::custom(format!(
+                        "{bytes} is negative; write a number of bytes, or leave the limit out"
+                    ))
+                })?;
+                Ok(Bytes(bytes))
+            }
+        }
+
+        deserializer.deserialize_u64(BytesVisitor)
+    }
+}
+
 /// A query rule is a table of names: `true` for a parameter that must be there, `false` for one
 /// that must not.
 impl Serialize for QueryRule {
@@ -107,8 +142,25 @@ impl Serialize for QueryRule {
 
 impl<'de> Deserialize<'de> for QueryRule {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let parameters = BTreeMap::<String, bool>::deserialize(deserializer)?;
-        Self::new(parameters).map_err(de::Error::custom)
+        struct QueryVisitor;
+
+        impl<'de> Visitor<'de> for QueryVisitor {
+            type Value = QueryRule;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a table of parameters, such as {page = true, token = false}")
+            }
+
+            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<QueryRule, M::Error> {
+                let mut parameters: BTreeMap<String, bool> = BTreeMap::new();
+                while let Some((name, is_required)) = map.next_entry()? {
+                    parameters.insert(name, is_required);
+                }
+                QueryRule::new(parameters).map_err(de::Error::custom)
+            }
+        }
+
+        deserializer.deserialize_map(QueryVisitor)
     }
 }
 

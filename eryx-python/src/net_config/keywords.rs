@@ -110,7 +110,10 @@ fn with_http_rules(config: &Config, name: &str, value: &Bound<'_, PyAny>) -> PyR
     let (false, Ok(items)) = (is_one_rule, value.try_iter()) else {
         return Err(wrong_type(name, "a list of eryx.HttpRule objects", value));
     };
-    let rules: PyResult<Vec<_>> = items.map(|item| http_rule::rule(name, &item?)).collect();
+    let rules: PyResult<Vec<_>> = items
+        .enumerate()
+        .map(|(index, item)| http_rule::rule(&format!("{name}[{index}]"), &item?))
+        .collect();
     config.with_http_rules(rules?).map_err(config_error)
 }
 
