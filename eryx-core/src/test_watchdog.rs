@@ -144,7 +144,7 @@ mod enabled {
 mod disabled {
     /// A watchdog that checks nothing.
     #[derive(Debug, Default)]
-    pub(crate) struct Watchdog;
+    pub(crate) struct Watchdog {}
 
     impl Watchdog {
         pub(crate) fn on_call(&self, _interface: &'static str) {}

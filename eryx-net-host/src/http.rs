@@ -5,6 +5,7 @@ mod denial;
 mod exchange;
 pub(crate) mod expected_records;
 pub(crate) mod inspector;
+mod query_parameters;
 mod request_check;
 mod response_body;
 mod secret_encodings;

@@ -191,7 +191,18 @@ fn deserializing_a_rule_rejects_what_its_methods_reject() {
         ),
         (json!({ "host": "a", "query": { "": true } }), "empty name"),
         (json!({ "host": "a", "query": { "x": 1 } }), "a boolean"),
-        (json!({ "host": "a", "max_request_bytes": -1 }), "u64"),
+        (
+            json!({ "host": "a", "query": ["x"] }),
+            "a table of parameters",
+        ),
+        (
+            json!({ "host": "a", "max_request_bytes": -1 }),
+            "-1 is negative; write a number of bytes",
+        ),
+        (
+            json!({ "host": "a", "max_response_bytes": "1" }),
+            "a whole number of bytes without quotes",
+        ),
         (json!({ "host": "a", "path": "/a" }), "unknown field `path`"),
     ] {
         let error = from_value::<HttpRule>(rule.clone()).expect_err(&rule.to_string());

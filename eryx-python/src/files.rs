@@ -13,7 +13,8 @@ use pyo3::types::{PyByteArray, PyBytes, PyMemoryView, PyTuple, PyWeakrefReferenc
 use pyo3::{PyTraverseError, PyVisit};
 
 use crate::arguments::{
-    Item, callback, flag, items, machine_path, non_negative_int, optional_int, path, text, wrong_type,
+    Item, callback, flag, items, machine_path, non_negative_int, optional_int, path, text,
+    wrong_type,
 };
 use crate::functions::{FunctionContext, current_execution};
 

@@ -78,7 +78,11 @@ impl HttpRule {
             ("upgrade", upgrade),
         ] {
             if let Some(value) = value {
-                rule = with_setting(rule, name, name, value)?;
+                let setting = Setting {
+                    rule: None,
+                    key: name,
+                };
+                rule = with_setting(rule, &setting, value)?;
             }
         }
         Ok(Self(rule))
@@ -232,19 +236,13 @@ fn from_dict(name: &str, settings: &Bound<'_, PyDict>) -> PyResult<Rule> {
                 "{name} has no key {key:?}: {hint}"
             )));
         }
-        let of_rule = |error| with_prefix(settings.py(), name, error);
-        rule = with_setting(rule, &key, &key_of(name, &key), &value).map_err(of_rule)?;
+        let setting = Setting {
+            rule: Some(name),
+            key: &key,
+        };
+        rule = with_setting(rule, &setting, &value)?;
     }
     Ok(rule)
-}
-
-/// Returns an error that names the rule which it is about.
-fn with_prefix(py: Python<'_>, name: &str, error: PyErr) -> PyErr {
-    let message = error.value(py).to_string();
-    match error.is_instance_of::<ConfigError>(py) && !message.starts_with(name) {
-        true => ConfigError::new_err(format!("{name}: {message}")),
-        false => error,
-    }
 }
 
 /// Returns how messages name the value of a key.
@@ -252,39 +250,59 @@ fn key_of(name: &str, key: &str) -> String {
     format!("{name}[{key:?}]")
 }
 
-/// Returns a rule with one setting, which messages call `argument`.
-fn with_setting(
-    rule: Rule,
-    name: &str,
-    argument: &str,
-    value: &Bound<'_, PyAny>,
-) -> PyResult<Rule> {
-    match name {
+/// A setting of a rule, for messages.
+struct Setting<'a> {
+    /// The name of the rule, where it is a dict.
+    rule: Option<&'a str>,
+    key: &'a str,
+}
+
+impl Setting<'_> {
+    /// Returns how messages name the value.
+    fn argument(&self) -> String {
+        match self.rule {
+            Some(rule) => key_of(rule, self.key),
+            None => self.key.to_owned(),
+        }
+    }
+
+    /// Returns the exception for a value of the right type that is invalid.
+    fn error(&self, error: impl ToString) -> PyErr {
+        match self.rule {
+            Some(rule) => ConfigError::new_err(format!("{rule}: {}", error.to_string())),
+            None => config_error(error),
+        }
+    }
+}
+
+/// Returns a rule with one setting.
+fn with_setting(rule: Rule, setting: &Setting<'_>, value: &Bound<'_, PyAny>) -> PyResult<Rule> {
+    let argument = setting.argument();
+    let bytes = || optional_int(&argument, value, "bytes");
+    match setting.key {
         "methods" | "paths" | "query" if value.is_none() => Ok(rule),
         "methods" => {
-            let methods = str_list(argument, value)?;
-            rule.with_methods(methods).map_err(config_error)
+            let methods = str_list(&argument, value)?;
+            rule.with_methods(methods)
+                .map_err(|error| setting.error(error))
         }
         "paths" => {
-            let paths = str_list(argument, value)?;
-            rule.with_paths(paths).map_err(config_error)
+            let paths = str_list(&argument, value)?;
+            rule.with_paths(paths).map_err(|error| setting.error(error))
         }
-        "query" => Ok(rule.with_query(query_rule(argument, value)?)),
-        "max_request_bytes" => {
-            Ok(rule.with_max_request_bytes(optional_int(argument, value, "bytes")?))
-        }
-        "max_response_bytes" => {
-            Ok(rule.with_max_response_bytes(optional_int(argument, value, "bytes")?))
-        }
-        "upgrade" => Ok(rule.with_upgrade(flag(argument, value)?)),
+        "query" => Ok(rule.with_query(query_rule(setting, value)?)),
+        "max_request_bytes" => Ok(rule.with_max_request_bytes(bytes()?)),
+        "max_response_bytes" => Ok(rule.with_max_response_bytes(bytes()?)),
+        "upgrade" => Ok(rule.with_upgrade(flag(&argument, value)?)),
         _ => Ok(rule),
     }
 }
 
-fn query_rule(argument: &str, value: &Bound<'_, PyAny>) -> PyResult<QueryRule> {
+fn query_rule(setting: &Setting<'_>, value: &Bound<'_, PyAny>) -> PyResult<QueryRule> {
+    let argument = setting.argument();
     let Ok(parameters) = value.cast::<PyDict>() else {
         return Err(wrong_type(
-            argument,
+            &argument,
             "a dict from parameters to True or False",
             value,
         ));
@@ -295,7 +313,7 @@ fn query_rule(argument: &str, value: &Bound<'_, PyAny>) -> PyResult<QueryRule> {
         Ok((name, is_required))
     });
     let parameters: Vec<(String, bool)> = parameters.collect::<PyResult<_>>()?;
-    QueryRule::new(parameters).map_err(config_error)
+    QueryRule::new(parameters).map_err(|error| setting.error(error))
 }
 
 fn config_error(error: impl ToString) -> PyErr {

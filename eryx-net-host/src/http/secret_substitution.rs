@@ -7,6 +7,7 @@ use secrecy::ExposeSecret;
 use secrecy::zeroize::Zeroizing;
 
 use crate::http::context::HttpContext;
+use crate::http::query_parameters::QueryParameters;
 use crate::http::secret_encodings::{json_escaped, percent_encoded};
 use crate::http::secret_store::{SecretStore, Values};
 use crate::http::target::{Peer, with_port};
@@ -190,7 +191,8 @@ impl<'a> Substitution<'a> {
     fn replace_in_fields(&self, head: &mut RequestHead, values: &Values) -> Result<(), String> {
         let mut changes: Vec<(String, Vec<u8>)> = Vec::new();
         for (name, value) in head.fields().iter() {
-            let is_allowed = |index, _| self.is_for_field(index, name) && is_single(head, name);
+            let is_single = is_single(head, name);
+            let is_allowed = |index, _| is_single && self.is_for_field(index, name);
             let mut replaced = self.replace(value, values, <[u8]>::to_vec, is_allowed)?;
             if let Some(credentials) = basic_credentials(value)
                 && let Some(credentials) =
@@ -213,8 +215,10 @@ impl<'a> Substitution<'a> {
             return Ok(());
         };
         let query = query.as_bytes();
+        let mut parameters = QueryParameters::new(query);
         let is_allowed = |index, at| {
-            parameter_name(query, at).is_some_and(|name| self.is_for_parameter(index, name))
+            let name = parameters.name_at(at);
+            name.is_some_and(|name| self.is_for_parameter(index, name))
         };
         let Some(query) = self.replace(query, values, percent_encoded, is_allowed)? else {
             return Ok(());
@@ -269,7 +273,7 @@ impl<'a> Substitution<'a> {
         text: &[u8],
         values: &Values,
         encode: impl Fn(&[u8]) -> Vec<u8>,
-        is_allowed: impl Fn(usize, usize) -> bool,
+        mut is_allowed: impl FnMut(usize, usize) -> bool,
     ) -> Result<Option<Vec<u8>>, String> {
         // Mostly, there is none.
         if self.store().find(text).next().is_none() {
@@ -396,15 +400,6 @@ fn set(head: &mut RequestHead, name: &str, value: &[u8]) -> Result<(), String> {
 /// Returns whether a field is in a head once. To set one of several would remove the others.
 fn is_single(head: &RequestHead, name: &str) -> bool {
     head.fields().all(name).nth(1).is_none()
-}
-
-/// Returns the name of the parameter whose value has the byte at `at`; `None` for a byte of a name.
-fn parameter_name(query: &[u8], at: usize) -> Option<&[u8]> {
-    let before = &query[..at];
-    let start = before.iter().rposition(|&byte| byte == b'&');
-    let parameter = &before[start.map_or(0, |start| start + 1)..];
-    let end = parameter.iter().position(|&byte| byte == b'=')?;
-    Some(&parameter[..end])
 }
 
 /// Returns the start of a name.
