@@ -190,7 +190,8 @@ impl Program {
     }
 
     fn check_inputs(&self) -> Result<(), ProgramError> {
-        let mut bytes = 2;
+        // The braces, without the comma after the last.
+        let mut bytes = 1;
         for (name, value) in &self.inputs {
             if let Some(reason) = refusal_of_name(name) {
                 let name = name.chars().take(64).collect();

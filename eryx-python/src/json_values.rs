@@ -60,8 +60,12 @@ fn parse_int<'py>(py: Python<'py>, text: &str) -> PyResult<Bound<'py, PyAny>> {
     };
     let int = py.get_type::<PyInt>();
     let mut number = int.call1((0,))?;
-    for part in digits.as_bytes().chunks(MIN_DIGITS_LIMIT) {
-        let part = std::str::from_utf8(part)?;
+    let mut rest = digits;
+    while !rest.is_empty() {
+        let part;
+        (part, rest) = rest
+            .split_at_checked(MIN_DIGITS_LIMIT)
+            .unwrap_or((rest, ""));
         let scale = PyInt::new(py, 10).pow(part.len(), py.None())?;
         number = number.mul(scale)?.add(int.call1((part,))?)?;
     }

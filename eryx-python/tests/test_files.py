@@ -453,7 +453,7 @@ def test_files_of_a_session_are_refused_while_a_program_runs():
         ({"a": b""}, ValueError, 'files: "a" is not a path for a file: it does not start with'),
         ({"/packages/a": b""}, ValueError, 'files: "/packages/a" is in /packages'),
         ({"/a": "/does/not/exist"}, ValueError, 'files: "/a": the file "/does/not/exist"'),
-        ({"/a": b"", "/a/b": b""}, ValueError, "files: two files"),
+        ({"/a": b"", "/a/b": b""}, ValueError, 'files: "/a" is given as a file, and cannot'),
     ],
 )
 def test_wrong_files_are_an_error_that_says_what_to_write(files, kind, message):

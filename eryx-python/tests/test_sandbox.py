@@ -80,7 +80,7 @@ def test_source_of_the_wrong_type_is_rejected_with_what_to_give(code, expected):
         (lambda text: eryx.Sandbox().execute("1").files[text], "path"),
         (lambda text: eryx.Sandbox().execute("1").files.get(text), "path"),
         (lambda text: eryx.Sandbox().execute("1").save_files(text), "folder"),
-        (lambda text: eryx.SandboxFactory([text]), "packages"),
+        (lambda text: eryx.SandboxFactory(packages=[text]), "packages"),
         (lambda text: eryx.SandboxFactory(requirements=text), "requirements"),
         (lambda text: eryx.SandboxFactory(requirements=[text]), "requirements"),
         (lambda text: eryx.SandboxFactory(imports=[text]), "imports[0]"),
@@ -89,7 +89,7 @@ def test_source_of_the_wrong_type_is_rejected_with_what_to_give(code, expected):
         (lambda text: eryx.NetConfig(allowed_hosts=[text]), "allowed_hosts[0]"),
         (lambda text: eryx.NetConfig(hosts={text: []}), "a name in hosts"),
         (lambda text: eryx.NetConfig(root_certs=[text]), "root_certs"),
-        (lambda text: eryx.NetConfig(http_rules=[text]), "http_rules"),
+        (lambda text: eryx.NetConfig(http_rules=[text]), "http_rules[0]"),
         (lambda text: eryx.NetConfig().allow_host(text), "pattern"),
         (lambda text: eryx.NetConfig().check(text), "host"),
         (lambda text: eryx.NetConfig.from_file(text), "path"),
@@ -111,7 +111,8 @@ def test_surrogates_in_what_describes_a_function_are_readable():
         """Says \ud800."""
 
     sandbox = eryx.Sandbox(functions={"described": described})
-    assert "Says \\ud800." in sandbox.describe_functions()
+    # Source code: the backslash is escaped.
+    assert r"Says \\ud800." in sandbox.describe_functions()
     assert "\\ud800" in sandbox.execute("import tools; help(tools.described)").stdout
 
 
