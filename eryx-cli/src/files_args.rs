@@ -68,8 +68,8 @@ impl OutArg {
         self.out.is_some()
     }
 
-    /// Creates and opens the directory, so that a wrong path is an error before the script runs, and
-    /// a script that can change the directory around it cannot put a link in its place.
+    /// Creates and opens the directory, so that a wrong path is an error before the script runs,
+    /// and a script that can change the directory around it cannot put a link in its place.
     pub(crate) fn create(&self) -> Result<Option<OutFolder>> {
         let Some(out) = &self.out else {
             return Ok(None);

@@ -1816,9 +1816,9 @@ class Session:
         """
     def close(self) -> None:
         """Cancel the running execution, and close the interpreter and its connections. The end of a
-        ``with`` block calls it. In ``on_stdout`` and other callbacks of the session, and in functions
-        that it called, it returns at once, and the session ends with the execution. No code of a
-        program runs: what a program wrote to a file and did not flush is lost.
+        ``with`` block calls it. In ``on_stdout`` and other callbacks of the session, and in
+        functions that it called, it returns at once, and the session ends with the execution. No
+        code of a program runs: what a program wrote to a file and did not flush is lost.
 
         >>> import eryx
         >>> session = eryx.Sandbox().session()
