@@ -201,7 +201,8 @@ class Sockets:
         return len(data)
 
     def readline(self, slot, size):
-        with self.slots[slot].makefile("rb") as file:
+        # The default, and so what stays in the socket, differs between versions of CPython.
+        with self.slots[slot].makefile("rb", buffering=8192) as file:
             return file.read(size)
 
     def shutdown(self, slot, how):

@@ -198,6 +198,9 @@ class UdpSocket(Description):
         address = self._resolve(destination, port)
         in_guest = self._find_in_guest(address, port)
         if in_guest is not None:
+            if self._uses_host:
+                # Whatever is sent next reports that an earlier datagram was refused.
+                host.call(self._resource.take_error)
             return self._deliver(data, *in_guest)
         self._check_source()
         host.call_with_gc_retry(self._resource.send_to, data, address, port, timeout)
@@ -240,7 +243,9 @@ class UdpSocket(Description):
         if not self.blocking:
             return self._next(size, host.NON_BLOCKING)
         limits = self.options.time_limits
-        limit = None if limits is None else limits.receive
+        # Once receiving is shut down, Linux waits for nothing.
+        waits = limits is not None and not self._shut_down & _RECEIVING
+        limit = limits.receive if waits else None
         try:
             return self._next(size, limit)
         except TimeoutError:
