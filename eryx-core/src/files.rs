@@ -2,7 +2,6 @@
 
 mod changed_files;
 mod layout;
-mod provided;
 mod session;
 mod standard_devices;
 mod start;
@@ -19,7 +18,6 @@ pub use start::{Files, MountAccess, ProvideContent};
 pub use start_error::FilesError;
 
 pub(crate) use layout::{MODIFIED, PACKAGES, with_packages, without_packages};
-pub(crate) use provided::load;
 pub(crate) use standard_devices::StandardStream;
 
 /// The files of a guest. Its streams share them.

@@ -31,6 +31,7 @@ mod package_error;
 mod process_lock;
 mod program;
 mod program_error;
+mod provided_content;
 mod result;
 mod sandbox;
 mod session;

@@ -28,6 +28,7 @@ mod http_outcome;
 #[path = "../../eryx-core/src/json_value.rs"]
 mod json_value;
 mod operations;
+mod provided_content;
 #[path = "../../testkit/src/sealer.rs"]
 mod sealer;
 mod tls_pair;

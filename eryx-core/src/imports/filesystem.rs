@@ -18,7 +18,7 @@ use wasmtime_wasi::p2::bindings::clocks::wall_clock::Datetime;
 use wasmtime_wasi::p2::bindings::io::error::Error as StreamError;
 use wasmtime_wasi::p2::{DynInputStream, DynOutputStream};
 
-use crate::files::{self, StandardStream};
+use crate::files::StandardStream;
 use crate::imports::filesystem::bindings::wasi::filesystem::types::{
     Advice, DescriptorFlags, DescriptorStat, DescriptorType, DirectoryEntry, ErrorCode, Host,
     HostDescriptor, HostDirectoryEntryStream, MetadataHashValue, NewTimestamp, OpenFlags,
@@ -27,6 +27,7 @@ use crate::imports::filesystem::bindings::wasi::filesystem::types::{
 use crate::imports::filesystem::bindings::wasi::filesystem::{preopens, types};
 use crate::imports::filesystem::descriptor::Descriptor;
 use crate::imports::filesystem::stream::{ReadStream, WriteStream};
+use crate::provided_content;
 use crate::store_state::StoreState;
 use crate::trappable_error::TrappableError;
 
@@ -89,7 +90,7 @@ impl StoreState {
         if content.is_loaded() {
             return Ok(content.load().map(drop)?);
         }
-        let loaded = files::load(&self.nesting, || content.begin_load()).await;
+        let loaded = provided_content::load(&self.nesting, || content.begin_load()).await;
         Ok(loaded.map_err(|missing| TrappableError::Trap(missing.into()))??)
     }
 

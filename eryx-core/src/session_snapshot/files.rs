@@ -18,8 +18,7 @@ use eryx_files::{
     Layout, Limits, NewTime, OpenFlags, Snapshot, Stat, Timestamp,
 };
 
-use crate::files;
-use crate::nesting::Nesting;
+use crate::provided_content;
 use crate::session_snapshot::{STEP, SnapshotReader, SnapshotWriter, yield_if_over};
 use crate::snapshot_error::SnapshotError;
 use crate::time_slice::TimeSlice;
@@ -173,7 +172,7 @@ async fn write_content(
             let load = content.begin_load();
             move || load.map_or(Ok(()), |load| load())
         };
-        let loaded = files::load(&Nesting::current(), begin).await;
+        let loaded = provided_content::load_here(begin).await;
         let loaded = loaded.unwrap_or(Err(Error::Io));
         loaded.map_err(|error| failed(path, error))?;
     }

@@ -27,3 +27,13 @@ where
     let loaded = thread::run(load).await?;
     Ok(loaded.unwrap_or(Err(Error::Io)))
 }
+
+/// Loads content as [`load`] does, for the execution that this code runs in, if any.
+pub(crate) async fn load_here<L>(
+    begin: impl FnOnce() -> L,
+) -> Result<Result<(), Error>, HostResourceError>
+where
+    L: FnOnce() -> Result<(), Error> + Send + 'static,
+{
+    load(&Nesting::current(), begin).await
+}
