@@ -243,9 +243,10 @@ class UdpSocket(Description):
         if not self.blocking:
             return self._next(size, host.NON_BLOCKING)
         limits = self.options.time_limits
-        # Once receiving is shut down, Linux waits for nothing.
-        waits = limits is not None and not self._shut_down & _RECEIVING
-        limit = limits.receive if waits else None
+        limit = None if limits is None else limits.receive
+        if self._shut_down & _RECEIVING:
+            # Linux waits for nothing then.
+            limit = None
         try:
             return self._next(size, limit)
         except TimeoutError:
