@@ -33,9 +33,8 @@
     ;; The most that the host returns at once (`MAX_READ` in eryx-core/src/files/stream.rs).
     (if (i32.le_u (local.get $size) (i32.const 0x10000))
       (then (return (call $read (local.get $fd) (local.get $buffer) (local.get $size)))))
-    ;; F_GETFL, O_APPEND, or all bits for an error. Pitfall: a seek in a file that is open for
-    ;; appending leads to its end.
-    (if (i32.and (call $fcntl (local.get $fd) (i32.const 3) (i32.const 0)) (i32.const 1))
+    ;; F_GETFL fails: no file.
+    (if (i32.lt_s (call $fcntl (local.get $fd) (i32.const 3) (i32.const 0)) (i32.const 0))
       (then (return (call $read (local.get $fd) (local.get $buffer) (local.get $size)))))
     (i32.store (global.get $base) (local.get $buffer))
     (i32.store offset=4 (global.get $base) (local.get $size))
@@ -44,7 +43,8 @@
     (i32.store offset=4 (global.get $base) (i32.const 0))
     (local.set $count (i32.load offset=8 (global.get $base)))
     (if (i32.eqz (local.get $count)) (then (return (local.get $result))))
-    ;; SEEK_CUR
+    ;; SEEK_CUR. The build makes `eryx_lseek` of `native/positions.c` of this. Pitfall: libc's own
+    ;; leads to the end of a file that is open for appending.
     (drop (call $lseek (local.get $fd) (i64.extend_i32_u (local.get $count)) (i32.const 1)))
     (local.get $count))
 

@@ -3,6 +3,7 @@
 
 mod cache;
 mod check_target;
+mod file_size_limit;
 mod files_args;
 mod har_file;
 mod host_port;

@@ -121,7 +121,12 @@ impl SnapshotFile {
         let parent = path
             .parent()
             .filter(|parent| !parent.as_os_str().is_empty());
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        // Without the permission to list the directory, files can be made in it.
+        #[cfg(target_os = "linux")]
+        let access = OFlags::PATH;
+        #[cfg(not(target_os = "linux"))]
+        let access = OFlags::RDONLY;
+        let flags = access | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let parent = parent.unwrap_or(Path::new("."));
         let directory = fs::openat(fs::CWD, parent, flags, Mode::empty()).with_context(failed)?;
         // With `EXCL`, nothing that exists is opened, and no link is followed.
@@ -139,8 +144,10 @@ impl SnapshotFile {
 
     /// Writes a snapshot, in place of an older one.
     fn write(&self, snapshot: &[u8]) -> Result<()> {
-        let written = (&self.file).write_all(snapshot);
-        written
+        // The script may have reached the file, and written to it.
+        let emptied = self.file.set_len(0);
+        emptied
+            .and_then(|()| (&self.file).write_all(snapshot))
             .and_then(|()| self.put_in_place())
             .with_context(|| format!("the snapshot {} cannot be written", self.path.display()))
     }

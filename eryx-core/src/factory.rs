@@ -19,7 +19,7 @@ mod requirements;
 mod snapshot;
 mod spec;
 mod stored_content;
-mod wheel;
+mod wheel_name;
 mod wheel_substitution;
 mod zip;
 

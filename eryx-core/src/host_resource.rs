@@ -203,7 +203,7 @@ pub(crate) fn check_file_size(size: usize) -> Result<(), HostResourceError> {
         Some(limit) if limit < size as u64 => Err(HostResourceError::new(
             HostResource::FileSize,
             format!(
-                "a file of {size} bytes is needed for the machine code{}",
+                "a file of {size} bytes is needed{}",
                 limits(HostResource::FileSize)
             ),
         )),

@@ -7,7 +7,7 @@ use wasmtime::component::Instance;
 
 use crate::bindings::Sandbox as Guest;
 use crate::memory_access::MemoryAccess;
-use crate::memory_reset::try_lock;
+use crate::process_lock::try_lock;
 use crate::store_state::StoreState;
 
 /// The most instances that wait, of all images together. Each has up to a megabyte of memory.

@@ -39,6 +39,12 @@ use crate::value::{ProgramEnd, ProgramValueError, TakenValue};
 /// The number of executions that this process has begun.
 static EXECUTIONS: AtomicU64 = AtomicU64::new(0);
 
+/// The most characters of the type, the message and the traceback of an exception. The image cuts
+/// them to less (`eryx_guest/runner.py`), which a program can change.
+const MAX_EXCEPTION_TYPE: usize = 512;
+const MAX_MESSAGE: usize = 17 << 10;
+const MAX_TRACEBACK: usize = 65 << 10;
+
 /// An interpreter and its state.
 pub(crate) struct Interpreter {
     /// `None` once no further program can run; the connections are closed with the store.
@@ -113,7 +119,9 @@ impl Interpreter {
                 output: Box::default(),
             });
         }
-        // Before anything is taken that the first program that runs needs.
+        // A program of a session may be nested deeper than the start of the session was, which is
+        // all that `Sandbox::start` has checked. Before anything is taken that the first program
+        // that runs needs.
         nesting::check()?;
         // Later programs find the variables as the ones before left them.
         let mut environment = mem::take(&mut self.environment);
@@ -149,9 +157,6 @@ impl Interpreter {
         started: Instant,
         cancel: Option<&CancelHandle>,
     ) -> Result<ExecuteResult, Error> {
-        // A program of a session may be nested deeper than the start of the session was, which is
-        // all that `Sandbox::start` has checked.
-        nesting::check()?;
         // This future owns the store meanwhile, so dropping the future ends the interpreter and its
         // connections.
         let Some(mut store) = self.store.take() else {
@@ -164,9 +169,8 @@ impl Interpreter {
         let files = store.data().files.lock().snapshot();
         let execution = EXECUTIONS.fetch_add(1, Ordering::Relaxed) + 1;
         self.network.begin_execution(execution);
-        let nesting = Nesting::current();
+        let nesting = store.data().nesting.clone();
         store.data_mut().calls.begin_execution(execution, &nesting);
-        store.data_mut().nesting = nesting;
         let end = {
             let time_slice = store.data().time_slice.clone();
             // Pinned here, so that the functions around it get and keep a pointer. Each would copy
@@ -215,6 +219,7 @@ impl Interpreter {
     fn begin(&mut self, store: &mut Store<StoreState>) {
         self.capture.begin(self.limits.max_output());
         store.data_mut().memory.begin();
+        store.data_mut().nesting = Nesting::current();
         store.data().host_memory.begin();
     }
 
@@ -305,9 +310,9 @@ impl Interpreter {
                 })
             }
             Outcome::Exception(exception) => Err(Error::Exception(Box::new(PythonException {
-                exception_type: exception.exception_type,
-                message: exception.message,
-                traceback: exception.traceback,
+                exception_type: cut(exception.exception_type, MAX_EXCEPTION_TYPE),
+                message: cut(exception.message, MAX_MESSAGE),
+                traceback: cut(exception.traceback, MAX_TRACEBACK),
                 exit_status: None,
                 output: output.output,
                 usage: output.usage,
@@ -364,4 +369,12 @@ fn exit_result(status: i32, output: PartialResult) -> Result<PartialResult, Erro
         output: output.output,
         usage: output.usage,
     })))
+}
+
+/// Returns the first `max` characters of a text.
+fn cut(mut text: String, max: usize) -> String {
+    if let Some((end, _)) = text.char_indices().nth(max) {
+        text.truncate(end);
+    }
+    text
 }

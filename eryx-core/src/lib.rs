@@ -81,6 +81,8 @@ pub use image::guest_image::GuestImage;
 pub use json_value::{JsonValue, JsonValueError};
 pub use limit::Limit;
 pub use limits::ResourceLimits;
+#[doc(hidden)]
+pub use nesting::Nesting;
 pub use output::{Output, OutputSink};
 pub use package_error::PackageError;
 pub use program::Program;

@@ -61,7 +61,7 @@ impl ResourceLimits {
     /// The part of its [host memory](Self::with_max_host_memory) that every execution uses, in
     /// bytes: the data of one host call, the state of the handles a program holds, and the
     /// network's report.
-    pub const HOST_MEMORY_BASE: u64 = (8 << 20) + Network::REPORT_MEMORY;
+    pub const HOST_MEMORY_BASE: u64 = (8 << 20) + Network::MAX_REPORT_MEMORY;
 
     /// The most [bytes of files](Self::with_max_file_bytes).
     pub const MAX_FILE_BYTES: u64 = FileLimits::MAX_FILE_BYTES;
@@ -77,7 +77,7 @@ impl ResourceLimits {
     /// The most [bytes of a value](Self::with_max_function_value).
     pub const MAX_FUNCTION_VALUE: u64 = 3 << 20;
 
-    /// The most memory a guest can address, in bytes.
+    /// The most memory a guest can address, in bytes. The last 64 KiB are never used.
     pub const MAX_MEMORY: u64 = 4 << 30;
 
     /// Sets how long one execution may take by the wall clock, waiting included.

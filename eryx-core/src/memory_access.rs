@@ -60,6 +60,11 @@ impl MemoryAccess {
     }
 
     /// Returns all memory, without a copy: `as_le_slice` of the list is the guest's memory.
+    ///
+    /// # Errors
+    ///
+    /// When the call traps, or the memory is empty: that is what the image says of one with all 4
+    /// GiB, which the limits do not allow.
     pub(crate) async fn view(
         &self,
         store: &mut Store<StoreState>,
@@ -67,6 +72,9 @@ impl MemoryAccess {
         store.set_hostcall_fuel(usize::MAX);
         let (memory,) = self.view.call_async(&mut *store, ()).await?;
         store.set_hostcall_fuel(MAX_CALL);
+        if memory.len() == 0 {
+            return Err(wasmtime::Error::msg("its size has no 32-bit number"));
+        }
         Ok(memory)
     }
 

@@ -110,24 +110,34 @@ pub(crate) enum Changes<'a> {
 impl Changes<'_> {
     /// Returns the changed pages of `memory` in `part`, which has whole pages, as ranges of bytes.
     /// Ranges are not adjacent.
+    ///
+    /// # Errors
+    ///
+    /// When `part` is not in `memory`, or the kernel's record cannot be read.
     pub(crate) fn find(&self, memory: &[u8], part: Range<usize>) -> io::Result<Vec<Range<usize>>> {
         let (pristine, map) = match self {
             Self::Written(map) => (None, Some(*map)),
             Self::Different(pristine, map) => (Some(*pristine), *map),
         };
-        let flags = map
-            .map(|map| map.dirty_page_flags(&memory[part.clone()]))
-            .transpose()?;
+        let Some(memory) = memory.get(part.clone()) else {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "they are beyond the memory",
+            ));
+        };
+        let flags = map.map(|map| map.dirty_page_flags(memory)).transpose()?;
         let mut ranges: Vec<Range<usize>> = Vec::new();
-        for (index, start) in part.step_by(PAGE).enumerate() {
+        let (pages, _) = memory.as_chunks::<PAGE>();
+        for (index, content) in pages.iter().enumerate() {
             if flags.as_ref().is_some_and(|flags| !flags[index]) {
                 continue;
             }
+            let start = part.start + index * PAGE;
             let page = start..start + PAGE;
             let is_pristine = pristine.is_some_and(|pristine| match pristine.get(page.clone()) {
-                Some(before) => *before == memory[page.clone()],
+                Some(before) => *before == *content,
                 // Memory that was added since is zero.
-                None => memory[page.clone()].iter().all(|byte| *byte == 0),
+                None => content.iter().all(|byte| *byte == 0),
             });
             if is_pristine {
                 continue;
@@ -160,6 +170,21 @@ mod tests {
         );
         let part = changes.find(&memory, 2 * PAGE..5 * PAGE).expect("found");
         assert_eq!((part.len(), &part[0]), (1, &(2 * PAGE..3 * PAGE)));
+    }
+
+    /// Regression: a memory that seemed to be empty made a fork panic.
+    #[test]
+    fn pages_beyond_the_memory_are_an_error() {
+        let memory = vec![0; 2 * PAGE];
+        let maps = [None, PageMap::open()];
+        for map in &maps {
+            let changes = Changes::Different(&memory, map.as_ref());
+            changes.find(&memory, 0..2 * PAGE).expect("found");
+            for (memory, part) in [(&[][..], 0..PAGE), (&memory[..], PAGE..3 * PAGE)] {
+                let error = changes.find(memory, part).expect_err("refused");
+                assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+            }
+        }
     }
 
     #[cfg(target_os = "linux")]

@@ -2,7 +2,10 @@
 
 use wasmtime::ResourceLimiter;
 
-/// Counts the linear memory of one instance, and denies growth past the limit.
+use crate::session_snapshot::MAX_MEMORY;
+
+/// Counts the linear memory of one instance, and denies growth past the limit, and of one memory past
+/// [`MAX_MEMORY`].
 #[derive(Debug)]
 pub(crate) struct MemoryLimiter {
     max: u64,
@@ -74,7 +77,7 @@ impl ResourceLimiter for MemoryLimiter {
         let wanted = self
             .used
             .saturating_add(desired.saturating_sub(current) as u64);
-        if wanted > self.max {
+        if wanted > self.max || desired as u64 > MAX_MEMORY {
             self.denied_growth = true;
             return Ok(false);
         }
@@ -110,5 +113,22 @@ mod tests {
         limiter.begin();
         assert!(!limiter.denied_growth());
         assert_eq!(limiter.peak(), 100);
+    }
+
+    /// Regression: the memory had a size without a 32-bit number, and a fork panicked.
+    #[test]
+    fn the_last_page_that_a_guest_can_address_is_denied() {
+        let max = usize::try_from(MAX_MEMORY).expect("64 bits");
+        for limit in [4 << 30, u64::MAX] {
+            let mut limiter = MemoryLimiter::new(limit);
+            let grown = |limiter: &mut MemoryLimiter, from, to| {
+                limiter.memory_growing(from, to, None).expect("answers")
+            };
+            assert!(grown(&mut limiter, 0, max));
+            assert!(!limiter.denied_growth());
+            assert!(!grown(&mut limiter, max, 4 << 30));
+            assert!(limiter.denied_growth());
+            assert_eq!(limiter.used(), MAX_MEMORY);
+        }
     }
 }

@@ -10,11 +10,12 @@ use std::mem;
 use std::ops::Range;
 use std::sync::Arc;
 
-use eryx_sync::{Mutex, MutexGuard};
+use eryx_sync::Mutex;
 use wasmtime::Store;
 
 use crate::memory_access::{MAX_PARTS, MemoryAccess, Part};
 use crate::memory_changes::PageMap;
+use crate::process_lock::try_lock;
 use crate::session_snapshot::PAGE;
 use crate::store_state::StoreState;
 
@@ -150,20 +151,6 @@ impl CachedPages {
         }
         Ok(Arc::new(cached))
     }
-}
-
-/// Locks a mutex that other threads hold only for a moment. Returns `None` if it stays locked: in a
-/// process that was forked while another thread held it, that is for ever.
-pub(crate) fn try_lock<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
-    /// A few microseconds.
-    const ATTEMPTS: usize = 100;
-    (0..ATTEMPTS).find_map(|_| {
-        let guard = mutex.try_lock();
-        if guard.is_none() {
-            std::hint::spin_loop();
-        }
-        guard
-    })
 }
 
 /// Overwrites memory with `parts`, and its first page with zeros.

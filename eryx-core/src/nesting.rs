@@ -1,9 +1,6 @@
 //! The nesting of sandboxes in the code of the embedder that other sandboxes call: functions, and
 //! those that provide the content of files.
 
-use std::future::poll_fn;
-use std::pin::pin;
-
 use eryx_files::Loading;
 
 tokio::task_local! {
@@ -16,7 +13,7 @@ pub(crate) const MAX_NESTING: usize = 8;
 
 /// The calls of sandboxes that code runs in.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Nesting {
+pub struct Nesting {
     depth: usize,
     /// The content of files that is loaded by some of these calls.
     loading: Loading,
@@ -36,7 +33,7 @@ pub(crate) fn check() -> Result<(), NestedTooDeep> {
 
 impl Nesting {
     /// Returns the nesting of this code.
-    pub(crate) fn current() -> Self {
+    pub fn current() -> Self {
         let mut nesting = CURRENT.try_with(Self::clone).unwrap_or_default();
         // Of content that the embedder reads, on this thread.
         let loading = Loading::current();
@@ -65,9 +62,8 @@ impl Nesting {
     }
 
     /// Returns a future that runs `work` at this nesting.
-    pub(crate) async fn run_future<T>(self, work: impl Future<Output = T>) -> T {
+    pub async fn run_future<T>(self, work: impl Future<Output = T>) -> T {
         let loading = self.loading.clone();
-        let mut work = pin!(CURRENT.scope(self, work));
-        poll_fn(|cx| loading.run(|| work.as_mut().poll(cx))).await
+        loading.run_future(CURRENT.scope(self, work)).await
     }
 }

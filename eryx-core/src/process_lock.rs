@@ -1,9 +1,11 @@
-//! A lock that a fork of the process does not leave locked for ever.
+//! Locks that do not wait for ever when the process was forked while another thread held them.
 
 use std::process;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::sleep;
 use std::time::Duration;
+
+use eryx_sync::{Mutex, MutexGuard};
 
 /// How long a waiting thread sleeps between two attempts.
 const RETRY_INTERVAL: Duration = Duration::from_micros(100);
@@ -48,6 +50,20 @@ impl Drop for ProcessLockGuard<'_> {
     fn drop(&mut self) {
         self.0.owner.store(0, Ordering::Release);
     }
+}
+
+/// Locks a mutex that other threads hold only for a moment. Returns `None` if it stays locked: in a
+/// process that was forked while another thread held it, that is for ever.
+pub(crate) fn try_lock<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
+    /// A few microseconds.
+    const ATTEMPTS: usize = 100;
+    (0..ATTEMPTS).find_map(|_| {
+        let guard = mutex.try_lock();
+        if guard.is_none() {
+            std::hint::spin_loop();
+        }
+        guard
+    })
 }
 
 #[cfg(test)]

@@ -150,8 +150,8 @@ impl Sandbox {
     }
 
     async fn start(&self, template: &Template) -> Result<Interpreter, Error> {
-        // Before the start, so that what is nested too deep takes no instance. `Interpreter::run`
-        // checks again, for the programs of sessions.
+        // Before the start, so that what is nested too deep takes no instance.
+        // `Interpreter::execute` checks again, for the programs of sessions.
         nesting::check()?;
         let network = self.network();
         let environment = self.environment(&network);

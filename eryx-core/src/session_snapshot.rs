@@ -53,6 +53,10 @@ pub(crate) const PAGE: usize = 4096;
 /// The bytes of a page of WebAssembly.
 pub(crate) const WASM_PAGE: usize = 64 << 10;
 
+/// The most bytes of memory: all but the last page that a guest can address. With that page, the
+/// size has no 32-bit number, and the image says that its memory is empty.
+pub(crate) const MAX_MEMORY: u64 = (1 << 32) - WASM_PAGE as u64;
+
 /// The kinds of handles whose objects in the guest have to be found: not those of open files, which
 /// only libc has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use eryx_files::FileSystem;
 use eryx_net_host::{Charge, HostMemory, Network};
 use eryx_sync::Mutex;
+use rand::SeedableRng as _;
+use rand::rngs::StdRng;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
@@ -84,6 +86,9 @@ impl StoreState {
             .stdout(stdout.clone())
             .stderr(stderr.clone())
             .monotonic_clock(clock)
+            .secure_random(random_generator())
+            .insecure_random(random_generator())
+            .insecure_random_seed(u128::from_ne_bytes(random_bytes()))
             .max_random_size(MAX_RANDOM)
             // Defence in depth: WASI sockets are disabled too, in case a guest reaches CPython's
             // original `_socket`.
@@ -146,4 +151,18 @@ impl WasiView for StoreState {
             table: &mut self.table,
         }
     }
+}
+
+/// Returns a generator of random numbers for one instance, with a seed from the kernel.
+///
+/// The default of WASI takes the seed from a generator of this thread. A fork of the process copies
+/// that, and programs in both processes would get the same numbers, keys and tokens.
+fn random_generator() -> StdRng {
+    StdRng::from_seed(random_bytes())
+}
+
+fn random_bytes<const LENGTH: usize>() -> [u8; LENGTH] {
+    let mut bytes = [0; LENGTH];
+    getrandom::fill(&mut bytes).expect("the kernel has random bytes");
+    bytes
 }

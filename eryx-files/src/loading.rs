@@ -1,11 +1,16 @@
 //! The content that is being loaded where code runs.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::fmt;
+use std::future::{Future, poll_fn};
 use std::iter;
 use std::mem;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+use eryx_sync::Mutex;
 
 thread_local! {
     /// The content that this thread loads.
@@ -27,7 +32,7 @@ struct Link {
 }
 
 /// Identifies content.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct LoadId(u64);
 
 impl LoadId {
@@ -55,13 +60,45 @@ impl Loading {
         work()
     }
 
+    /// Returns a future that runs `work` where this is being loaded.
+    pub async fn run_future<T>(self, work: impl Future<Output = T>) -> T {
+        let mut work = pin!(work);
+        poll_fn(|cx| self.run(|| work.as_mut().poll(cx))).await
+    }
+
+    /// Records that what is being loaded here needs `content`, until the result is dropped. Returns
+    /// `None` if that needs what is being loaded here, and would wait for ever: it is loaded here,
+    /// or elsewhere and waits for content that is loaded here.
+    pub(crate) fn begin_need(&self, content: LoadId) -> Option<Need> {
+        let Some(needing) = self.0.as_ref().map(|link| link.content) else {
+            return Some(Need(None));
+        };
+        let mut needs = NEEDS.lock();
+        let mut reached = vec![content];
+        let mut next = 0;
+        while let Some(needed) = reached.get(next).copied() {
+            if self.contains(needed) {
+                return None;
+            }
+            let further = needs.get(&needed).into_iter().flatten();
+            let further: Vec<_> = further
+                .filter(|id| !reached.contains(id))
+                .copied()
+                .collect();
+            reached.extend(further);
+            next += 1;
+        }
+        needs.entry(needing).or_default().push(content);
+        Some(Need(Some((needing, content))))
+    }
+
     /// Returns this and `content`.
     pub(crate) fn and(&self, content: LoadId) -> Self {
         let outer = self.clone();
         Self(Some(Arc::new(Link { content, outer })))
     }
 
-    pub(crate) fn contains(&self, content: LoadId) -> bool {
+    fn contains(&self, content: LoadId) -> bool {
         self.links().any(|link| link.content == content)
     }
 
@@ -74,6 +111,30 @@ impl fmt::Debug for Loading {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let contents = self.links().map(|link| link.content.0);
         f.debug_list().entries(contents).finish()
+    }
+}
+
+/// What the content that is being loaded in this process needs.
+static NEEDS: Mutex<BTreeMap<LoadId, Vec<LoadId>>> = Mutex::new(BTreeMap::new());
+
+/// The first content needs the second one while this exists. `None`: nothing waits for the code that
+/// needs it.
+pub(crate) struct Need(Option<(LoadId, LoadId)>);
+
+impl Drop for Need {
+    fn drop(&mut self) {
+        let Some((needing, content)) = self.0 else {
+            return;
+        };
+        let mut needs = NEEDS.lock();
+        if let Some(needed) = needs.get_mut(&needing) {
+            if let Some(index) = needed.iter().position(|id| *id == content) {
+                needed.swap_remove(index);
+            }
+            if needed.is_empty() {
+                needs.remove(&needing);
+            }
+        }
     }
 }
 

@@ -81,7 +81,7 @@ impl Deferred {
     /// # Errors
     ///
     /// [`Error::Io`] if the function fails, or does not return as many bytes as it has to, and
-    /// [`Error::Deadlock`] if it is the function itself that calls this.
+    /// [`Error::Deadlock`] if that needs the content that this is called for.
     pub fn load(&self) -> Result<&Bytes, Error> {
         self.load_with(&Loading::current(), || (self.begin)())
     }
@@ -100,9 +100,10 @@ impl Deferred {
         loading: &Loading,
         provide: impl FnOnce() -> Provide,
     ) -> Result<&Bytes, Error> {
-        if !self.is_loaded() && loading.contains(self.id) {
-            return Err(Error::Deadlock);
-        }
+        let _need = match self.is_loaded() {
+            true => None,
+            false => Some(loading.begin_need(self.id).ok_or(Error::Deadlock)?),
+        };
         let load = || {
             let provided = loading.and(self.id).run(provide());
             let provided = provided.map_err(|_| Error::Io)?;

@@ -6,7 +6,7 @@ mod support;
 use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Barrier, OnceLock};
 use std::thread;
 
 use bytes::Bytes;
@@ -176,6 +176,33 @@ fn deferred_content_that_its_own_function_needs_is_refused_and_then_loaded() {
     assert_eq!(load(1), Ok(&Bytes::from_static(b"Deadlock")));
     assert_eq!(load(2), Ok(&Bytes::from_static(b"Deadlock")));
     assert!(Loading::current().is_empty());
+}
+
+/// Regression: each waited for the other one for ever.
+#[test]
+fn deferred_contents_that_need_each_other_and_are_loaded_at_the_same_time_do_not_wait() {
+    let contents: Arc<OnceLock<[Deferred; 2]>> = Arc::default();
+    let both_began = Arc::new(Barrier::new(2));
+    let needing = |index: usize| {
+        let (contents, both_began) = (Arc::clone(&contents), Arc::clone(&both_began));
+        Deferred::new(None, move || {
+            both_began.wait();
+            match contents.get().expect("set")[index].load() {
+                Ok(content) => Ok([&content[..], b", needed"].concat().into()),
+                Err(error) => Ok(format!("{error:?}").into()),
+            }
+        })
+    };
+    contents.set([needing(1), needing(0)]).expect("set once");
+    let contents = contents.get().expect("set");
+    let mut loaded = thread::scope(|scope| {
+        contents
+            .each_ref()
+            .map(|content| scope.spawn(|| content.load().cloned()))
+            .map(|thread| thread.join().expect("no panic").expect("loaded"))
+    });
+    loaded.sort();
+    assert_eq!(loaded, [&b"Deadlock"[..], b"Deadlock, needed"]);
 }
 
 #[test]

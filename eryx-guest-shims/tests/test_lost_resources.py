@@ -84,16 +84,19 @@ def test_a_lost_datagram_socket_is_reset_outside_and_works_inside(guest: Guest) 
         a = socket.socket(type=socket.SOCK_DGRAM)
         b = socket.socket(type=socket.SOCK_DGRAM)
         b.bind(("127.0.0.1", 4000))
+        used = socket.socket(type=socket.SOCK_DGRAM)
+        used.sendto(b"outside", ("127.0.0.1", 9))
         lose()
         a.bind(("127.0.0.1", 4001))
-        a.sendto(b"inside", ("127.0.0.1", 4000))
-        assert b.recv(10) == b"inside"
+        for each in (a, used):
+            each.sendto(b"inside", ("127.0.0.1", 4000))
+            assert b.recv(10) == b"inside"
         c = socket.socket(type=socket.SOCK_DGRAM)
         c.connect(("127.0.0.1", 9))
         lose()
         assert select.select([c], [c], [], 0) == ([c], [c], [])
         assert is_reset(c.send, b"x") and is_reset(c.recv, 10)
-        for each in (a, b, c):
+        for each in (a, b, c, used):
             each.close()
         """)
     )

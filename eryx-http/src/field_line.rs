@@ -62,12 +62,22 @@ pub(crate) fn check_lookalike(name: &str) -> Result<(), HttpError> {
 /// Refuses fields by which some servers and frameworks replace the method or the target of a
 /// request: the policy would be applied to other requests than those that are executed.
 pub(crate) fn check_override(name: &[u8], value: &[u8], method: &[u8]) -> Result<(), HttpError> {
-    if !matches!(name, [b'x' | b'X', ..]) {
+    // Most fields are none of them.
+    if !matches!(name, [b'x' | b'X' | b's' | b'S' | b'p' | b'P', ..]) {
         return Ok(());
     }
     let is_one_of = |names: &[&str]| names.iter().any(|other| is_like(name, other));
     let error = |kind| Err(HttpError::new(name, kind));
-    if is_one_of(&["x-original-url", "x-rewrite-url"]) {
+    // WSGI servers take the first two for variables of CGI, by which they shorten the path; so does
+    // middleware of applications with the third.
+    let targets = [
+        "script-name",
+        "path-info",
+        "x-script-name",
+        "x-original-url",
+        "x-rewrite-url",
+    ];
+    if is_one_of(&targets) {
         return error(HttpErrorKind::TargetOverride);
     }
     let names = [

@@ -63,6 +63,15 @@ pub(crate) struct AdmittedConnection {
     pub(crate) deadline: ConnectDeadline,
 }
 
+/// A lookup that may begin.
+pub(crate) struct AdmittedLookup {
+    /// The address that the guest program wrote, or the placeholder of a name that the proxy
+    /// resolves; otherwise the name to resolve.
+    pub(crate) host: Host,
+    pub(crate) permit: Permit,
+    pub(crate) memory: Charge,
+}
+
 impl NetworkContext {
     /// Takes a connection through all checks that need no waiting.
     pub(crate) fn admit_connection(
@@ -95,6 +104,42 @@ impl NetworkContext {
             slot,
             connect_at,
             deadline,
+        })
+    }
+
+    /// Takes a lookup through all checks that need no waiting.
+    pub(crate) fn admit_lookup(
+        &self,
+        entry: &AuditEntry,
+        host: &str,
+        port: Option<u16>,
+    ) -> Result<AdmittedLookup, NetError> {
+        let parsed = self.parse_host(entry, host, port)?;
+        let host = self.without_placeholder(parsed);
+        let policy = self.config.policy();
+        let proxied_name = self.config.proxied_name(&host, port);
+        let verdict = match proxied_name {
+            Some(name) => policy.check_unresolved(name, port),
+            None => policy.check_host(&host, port),
+        };
+        self.admit(entry, verdict)?;
+        let permit = self.lookups.try_acquire().ok_or_else(|| {
+            entry.limit_reached(NetLimit::LookupsInProgress);
+            NetError::LimitReached(format!(
+                "this sandbox has {} name lookups in progress, the most it may: wait for one to \
+                 finish",
+                self.lookups.limit()
+            ))
+        })?;
+        let memory = self.charge(entry, estimate::LOOKUP)?;
+        let host = match proxied_name {
+            Some(name) => Host::Address(self.placeholder(entry, name)?),
+            None => host,
+        };
+        Ok(AdmittedLookup {
+            host,
+            permit,
+            memory,
         })
     }
 

@@ -6,7 +6,6 @@ mod file_values;
 #[cfg(feature = "toml")]
 mod from_toml;
 pub(crate) mod http;
-mod http_warnings;
 #[cfg(feature = "serde")]
 mod policy_file;
 mod proxy;
@@ -14,6 +13,7 @@ mod rules;
 mod scalar;
 pub(crate) mod settings;
 pub(crate) mod settings_macros;
+mod warnings;
 
 use std::fmt;
 use std::net::IpAddr;

@@ -1,5 +1,6 @@
 //! The state that all connections, lookups and sockets of one network share.
 
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -15,6 +16,7 @@ use crate::dns::resolved_names::ResolvedNames;
 use crate::error::NetError;
 use crate::host_memory::{Charge, HostMemory, estimate};
 use crate::http::context::HttpContext;
+use crate::http::target::InspectionTarget;
 use crate::limits::kind::NetLimit;
 use crate::limits::per_host::PerHost;
 use crate::limits::rate_limiter::RateLimiter;
@@ -128,6 +130,31 @@ impl NetworkContext {
             Some(_) => estimate::INSPECTION,
             None => estimate::INSPECTION + estimate::REQUEST_LOG,
         }
+    }
+
+    /// Returns the [hosts](Self::hosts_of) that a connection to `host` at `address` can be for, if
+    /// requests to one of them are inspected. `address` is `None` if the embedder's proxy resolved
+    /// the name.
+    pub(crate) fn inspection_target(
+        &self,
+        host: Host,
+        address: Option<IpAddr>,
+        port: u16,
+    ) -> Option<InspectionTarget> {
+        let http = self.http.as_ref()?;
+        InspectionTarget::new(http, self.hosts_of(&host), address, port)
+    }
+
+    /// Returns the hosts that a connection to `host` can be for: for an address, first the names
+    /// that lookups of this sandbox resolved to it.
+    pub(crate) fn hosts_of(&self, host: &Host) -> Vec<Host> {
+        let names = match host {
+            Host::Address(address) => self.resolved_names.names_of(*address),
+            Host::Name(_) => Vec::new(),
+        };
+        let names = names.iter();
+        let names = names.map(|resolved| Host::Name(resolved.name.clone()));
+        names.chain([host.clone()]).collect()
     }
 
     /// Charges `bytes` to the sandbox's host memory.

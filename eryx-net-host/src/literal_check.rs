@@ -6,7 +6,6 @@ use eryx_net_policy::{Host, Port, Reason, Verdict};
 
 use crate::context::NetworkContext;
 use crate::dns::resolved_names::ResolvedName;
-use crate::http::target::InspectionTarget;
 
 impl NetworkContext {
     /// Checks a connection to an address literal: as one of the names that lookups of this sandbox
@@ -67,31 +66,6 @@ impl NetworkContext {
             }
             None => check_literal(),
         }
-    }
-
-    /// Returns the [hosts](Self::hosts_of) that a connection to `host` at `address` can be for, if
-    /// requests to one of them are inspected. `address` is `None` if the embedder's proxy resolved
-    /// the name.
-    pub(crate) fn inspection_target(
-        &self,
-        host: Host,
-        address: Option<IpAddr>,
-        port: u16,
-    ) -> Option<InspectionTarget> {
-        let http = self.http.as_ref()?;
-        InspectionTarget::new(http, self.hosts_of(&host), address, port)
-    }
-
-    /// Returns the hosts that a connection to `host` can be for: for an address, first the names
-    /// that lookups of this sandbox resolved to it.
-    pub(crate) fn hosts_of(&self, host: &Host) -> Vec<Host> {
-        let names = match host {
-            Host::Address(address) => self.resolved_names.names_of(*address),
-            Host::Name(_) => Vec::new(),
-        };
-        let names = names.iter();
-        let names = names.map(|resolved| Host::Name(resolved.name.clone()));
-        names.chain([host.clone()]).collect()
     }
 }
 

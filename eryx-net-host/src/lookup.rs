@@ -10,6 +10,7 @@ use eryx_net_policy::Host;
 use futures_util::future::BoxFuture;
 use tokio::time::Instant;
 
+use crate::admission::AdmittedLookup;
 use crate::audit::activity::CloseReason;
 use crate::audit::entry::AuditEntry;
 use crate::checked_lookup;
@@ -44,7 +45,8 @@ pub struct Lookup {
     entry: Arc<AuditEntry>,
     state: State,
     deadline: Deadline,
-    _counted: (Permit, Charge),
+    _permit: Permit,
+    _memory: Charge,
 }
 
 enum State {
@@ -56,13 +58,12 @@ impl Lookup {
     pub(crate) fn new(
         context: Arc<NetworkContext>,
         entry: Arc<AuditEntry>,
-        counted: (Permit, Charge),
-        host: Host,
+        admitted: AdmittedLookup,
         port: Option<u16>,
         family: Family,
     ) -> Self {
         let deadline = Instant::now() + context.config.connect_timeout();
-        let state = match host {
+        let state = match admitted.host {
             Host::Address(address) => State::Done(family.filter(vec![address])),
             Host::Name(name) => {
                 let (context, entry) = (Arc::clone(&context), Arc::clone(&entry));
@@ -97,7 +98,8 @@ impl Lookup {
             context,
             entry,
             state,
-            _counted: counted,
+            _permit: admitted.permit,
+            _memory: admitted.memory,
         }
     }
 

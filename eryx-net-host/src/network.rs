@@ -49,7 +49,7 @@ impl Network {
     /// The most memory that the report of a network takes, in bytes. It does not count against
     /// [`HostMemory`], so that the activity of a guest program that has exhausted its budget is
     /// still reported: the embedder has to reserve it in addition.
-    pub const REPORT_MEMORY: u64 = estimate::REPORT;
+    pub const MAX_REPORT_MEMORY: u64 = estimate::REPORT;
 
     /// Returns a network under `config`, with a host-memory budget of [`HostMemory::DEFAULT`]
     /// bytes.
@@ -192,33 +192,11 @@ impl Network {
         family: Family,
     ) -> Result<Lookup, NetError> {
         let context = self.context()?;
-        let parsed = context.parse_host(entry, host, port)?;
-        let parsed = context.without_placeholder(parsed);
-        let policy = context.config.policy();
-        let proxied_name = context.config.proxied_name(&parsed, port);
-        let verdict = match proxied_name {
-            Some(name) => policy.check_unresolved(name, port),
-            None => policy.check_host(&parsed, port),
-        };
-        context.admit(entry, verdict)?;
-        let permit = context.lookups.try_acquire().ok_or_else(|| {
-            entry.limit_reached(NetLimit::LookupsInProgress);
-            NetError::LimitReached(format!(
-                "this sandbox has {} name lookups in progress, the most it may: wait for one to \
-                 finish",
-                context.lookups.limit()
-            ))
-        })?;
-        let memory = context.charge(entry, estimate::LOOKUP)?;
-        let answer = match proxied_name {
-            Some(name) => Host::Address(context.placeholder(entry, name)?),
-            None => parsed,
-        };
+        let admitted = context.admit_lookup(entry, host, port)?;
         Ok(Lookup::new(
             Arc::clone(context),
             Arc::clone(entry),
-            (permit, memory),
-            answer,
+            admitted,
             port,
             family,
         ))

@@ -116,8 +116,7 @@ async fn a_redirect_with_the_secret_has_the_placeholder_for_the_program() {
         let p = placeholder(&network);
         let mut connection = server.connected(&network).await;
         let request = server.get("/", &authorization(&p));
-        write(&mut connection, &request).await.expect("allowed");
-        let seen = response(&mut connection).await.expect("a response");
+        let seen = exchange(&mut connection, &request).await;
         assert!(seen.contains(&location.replace(SECRET, &p)), "{seen}");
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use eryx_net_host::{Connection, NetError, Network, Secret, TlsSession};
+use eryx_net_host::{Connection, NetError, Secret, TlsSession};
 use support::http::*;
 use support::*;
 
@@ -100,7 +100,7 @@ async fn run(seed: u64, secret: Secret) {
     let mut rng = Rng(seed);
     let server_rng = eryx_sync::Mutex::new(Rng(seed + 1_000_000));
     let origin = Origin::answering(move |request| echo(&mut server_rng.lock(), request)).await;
-    let network = Network::new(&origin.config.with_secret(secret).expect("a secret"));
+    let network = origin.network_with(secret);
     let p = placeholder(&network);
     let requests: Vec<(String, String)> = (0..12)
         .map(|number| request(&mut rng, number, origin.port(), &p))
@@ -242,7 +242,7 @@ async fn run_session(seed: u64, secret: Secret) {
     let mut rng = Rng(seed);
     let server_rng = eryx_sync::Mutex::new(Rng(seed + 1_000_000));
     let origin = Origin::answering(move |request| echo(&mut server_rng.lock(), request)).await;
-    let network = Network::new(&origin.config.with_secret(secret).expect("a secret"));
+    let network = origin.network_with(secret);
     let p = placeholder(&network);
     let requests: Vec<(String, String)> = (0..6)
         .map(|number| request(&mut rng, number, origin.port(), &p))

@@ -14,8 +14,7 @@ use support::*;
 async fn send_secret(server: &PlainServer, network: &Network) {
     let mut connection = server.connected(network).await;
     let request = server.get("/first", &authorization(network));
-    write(&mut connection, &request).await.expect("allowed");
-    response(&mut connection).await.expect("a response");
+    exchange(&mut connection, &request).await;
 }
 
 #[tokio::test]
@@ -24,12 +23,13 @@ async fn a_request_to_a_host_with_secrets_asks_for_all_of_the_content_unencoded(
     let network = server.network_with_secret();
     let fields = "Range: bytes=0-9\r\nIf-Range: \"a\"\r\nRANGE: bytes=5-\r\nAccept-Encoding: br\r\n\
                   Accept_Encoding: gzip\r\nRequest-Range: bytes=1-\r\nIf_Range: \"a\"\r\n\
-                  Accept-Charset: utf-16\r\nA-IM: vcdiff\r\nX-Other: kept\r\n";
+                  Accept-Charset: utf-16\r\nA-IM: vcdiff\r\nX-Other: kept\r\n\
+                  Accept: application/json;charset=UTF-16LE\r\n\
+                  Accept: text/html; level=1 ; Charset = \"utf-16\";q=0.5, */*\r\n";
     for authorization in [String::new(), authorization(&network)] {
         let mut connection = server.connected(&network).await;
         let request = server.get("/", &format!("{fields}{authorization}"));
-        write(&mut connection, &request).await.expect("allowed");
-        response(&mut connection).await.expect("a response");
+        exchange(&mut connection, &request).await;
     }
     let text = server.text().to_ascii_lowercase();
     for removed in [
@@ -39,6 +39,8 @@ async fn a_request_to_a_host_with_secrets_asks_for_all_of_the_content_unencoded(
     }
     assert_eq!(text.matches("accept-encoding: identity\r\n").count(), 2);
     assert_eq!(text.matches("x-other: kept\r\n").count(), 2);
+    let accept = "accept: application/json, text/html; level=1 ;q=0.5, */*\r\n";
+    assert_eq!(text.matches(accept).count(), 2, "{text}");
 }
 
 #[tokio::test]
@@ -48,8 +50,7 @@ async fn a_range_is_asked_for_where_no_secret_can_be_sent() {
     let network = Network::new(&config.expect("a rule"));
     let mut connection = server.connected(&network).await;
     let request = server.get("/", "Range: bytes=0-9\r\n");
-    write(&mut connection, &request).await.expect("allowed");
-    response(&mut connection).await.expect("a response");
+    exchange(&mut connection, &request).await;
     assert_eq!(server.text(), request);
 }
 
@@ -293,11 +294,10 @@ async fn a_secret_is_replaced_as_servers_encode_it_in_json_html_and_urls() {
     let body = encoded.join("\n");
     let server = PlainServer::answering(false, move |_| RequestRecorder::ok(&body)).await;
     let secret = Secret::new(PlainServer::binding(), KEY).expect("a value");
-    let network = Network::new(&server.config.with_secret(secret).expect("a secret"));
+    let network = server.network_with(secret);
     let mut connection = server.connected(&network).await;
     let request = server.get("/", &authorization(&network));
-    write(&mut connection, &request).await.expect("allowed");
-    let seen = response(&mut connection).await.expect("a response");
+    let seen = exchange(&mut connection, &request).await;
     let body = seen.split_once("\r\n\r\n").expect("a head").1;
     for (line, encoded) in body.lines().zip(encoded) {
         assert!(

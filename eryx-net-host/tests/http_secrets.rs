@@ -73,11 +73,7 @@ async fn a_malformed_response_on_another_connection_does_not_bring_the_secret() 
     })
     .await;
     let network = server.network_with_secret();
-    let mut first = server.connected(&network).await;
-    write(&mut first, &server.get("/", &authorization(&network)))
-        .await
-        .expect("allowed");
-    response(&mut first).await.expect("a response");
+    server.fetch(&network, "/", &authorization(&network)).await;
     let mut second = server.connected(&network).await;
     write(&mut second, &server.get("/history", ""))
         .await
@@ -104,18 +100,10 @@ async fn historian() -> PlainServer {
 async fn a_value_that_an_earlier_sandbox_sent_is_replaced_in_every_response() {
     let server = historian().await;
     let first = server.network_with_secret();
-    let mut connection = server.connected(&first).await;
-    write(&mut connection, &server.get("/", &authorization(&first)))
-        .await
-        .expect("allowed");
-    response(&mut connection).await.expect("a response");
+    server.fetch(&first, "/", &authorization(&first)).await;
     assert!(server.text().contains(SECRET));
     let second = server.network_with_secret();
-    let mut connection = server.connected(&second).await;
-    write(&mut connection, &server.get("/history", ""))
-        .await
-        .expect("allowed");
-    let seen = response(&mut connection).await.expect("a response");
+    let seen = server.fetch(&second, "/history", "").await;
     assert!(!seen.contains(SECRET), "{seen}");
     assert!(seen.contains(&placeholder(&second)), "{seen}");
 }
@@ -127,19 +115,14 @@ async fn a_secret_for_an_address_is_replaced_under_a_name_that_resolves_to_it_as
     let binding = SecretBinding::new("TOKEN", address()).expect("a binding");
     let binding = binding.with_plaintext_hosts(address()).expect("a host");
     let secret = Secret::new(binding, SECRET).expect("a value");
-    let network = Network::new(&server.config.with_secret(secret).expect("a secret"));
+    let network = server.network_with(secret);
     let port = server.port;
     let mut connection = connected(&network, "127.0.0.1", port).await;
     let fields = authorization(&network);
     let request = format!("GET / HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n{fields}\r\n");
-    write(&mut connection, &request).await.expect("allowed");
-    response(&mut connection).await.expect("a response");
+    exchange(&mut connection, &request).await;
     assert!(server.text().contains(SECRET));
-    let mut connection = server.connected(&network).await;
-    write(&mut connection, &server.get("/history", ""))
-        .await
-        .expect("allowed");
-    let seen = response(&mut connection).await.expect("a response");
+    let seen = server.fetch(&network, "/history", "").await;
     assert!(!seen.contains(SECRET), "{seen}");
     assert!(seen.contains(&placeholder(&network)), "{seen}");
     // The secret is not for the name.
@@ -154,7 +137,7 @@ async fn encodings_of_a_secret_are_replaced_on_other_connections_as_well() {
     let server = historian().await;
     let binding = PlainServer::binding().with_query(["key"]).expect("a name");
     let secret = Secret::new(binding, AWKWARD).expect("a value");
-    let network = Network::new(&server.config.with_secret(secret).expect("a secret"));
+    let network = server.network_with(secret);
     let p = placeholder(&network);
     for user in ["", "u", "us", "user"] {
         for tail in ["", "x", "xy", "xyz"] {
@@ -163,14 +146,9 @@ async fn encodings_of_a_secret_are_replaced_on_other_connections_as_well() {
             let sent = base64(&format!("{user}:{AWKWARD}{tail}"));
             let fields = format!("Authorization: Basic {credentials}\r\n");
             let request = server.get(&format!("/?key={p}"), &fields);
-            write(&mut first, &request).await.expect("allowed");
-            response(&mut first).await.expect("a response");
+            exchange(&mut first, &request).await;
             assert!(server.text().contains(&sent));
-            let mut second = server.connected(&network).await;
-            write(&mut second, &server.get("/history", ""))
-                .await
-                .expect("allowed");
-            let seen = response(&mut second).await.expect("a response");
+            let seen = server.fetch(&network, "/history", "").await;
             assert!(seen.contains("Authorization: Basic "), "{seen}");
             assert!(!seen.contains("b%2Bc%3Dd"), "{seen}");
             // At most the first and the last character of the secret can be in characters that
@@ -193,10 +171,7 @@ async fn many_different_credentials_do_not_displace_an_earlier_one() {
             "Authorization: Basic {}\r\n",
             base64(&format!("{user:02}:{p}"))
         );
-        write(&mut first, &server.get("/", &fields))
-            .await
-            .expect("allowed");
-        let seen = response(&mut first).await.expect("a response");
+        let seen = exchange(&mut first, &server.get("/", &fields)).await;
         sent.push(base64(&format!("{user:02}:{SECRET}")));
         assert!(!seen.contains(&sent[user]), "{seen}");
     }
@@ -204,10 +179,7 @@ async fn many_different_credentials_do_not_displace_an_earlier_one() {
     let answer = sent.concat();
     let show = PlainServer::answering(false, move |_| RequestRecorder::ok(&answer)).await;
     let mut second = connected(&network, "plain.test", show.port).await;
-    write(&mut second, &show.get("/history", ""))
-        .await
-        .expect("allowed");
-    let seen = response(&mut second).await.expect("a response");
+    let seen = exchange(&mut second, &show.get("/history", "")).await;
     for sent in &sent {
         assert!(!seen.contains(sent), "{seen}");
     }
@@ -216,11 +188,7 @@ async fn many_different_credentials_do_not_displace_an_earlier_one() {
 #[tokio::test]
 async fn long_credentials_are_sent_and_replaced() {
     let origin = Origin::new().await;
-    let config = origin
-        .config
-        .with_secret(secret("secure.test"))
-        .expect("a secret");
-    let network = Network::new(&config);
+    let network = origin.network_with_secret();
     let port = origin.port();
     let text = |token: &str| base64(&format!("{}:{token}", "u".repeat(15_000)));
     let credentials = text(&placeholder(&network));
@@ -230,8 +198,7 @@ async fn long_credentials_are_sent_and_replaced() {
         port,
         &format!("Authorization: Basic {credentials}\r\n"),
     );
-    write(&mut connection, &request).await.expect("allowed");
-    let seen = response(&mut connection).await.expect("a response");
+    let seen = exchange(&mut connection, &request).await;
     let sent = text(SECRET);
     assert!(origin.server.text().contains(&sent));
     assert!(!seen.contains(&sent[sent.len() - 40..]));
@@ -245,7 +212,7 @@ fn token(call: usize) -> String {
 async fn tokens_of_requests_that_wait_for_responses_are_replaced_in_all_of_them() {
     let server = PlainServer::answering(false, RequestRecorder::ok).await;
     let secret = Secret::with_provider(PlainServer::binding(), Arc::new(Tokens(token, 0.into())));
-    let network = Network::new(&server.config.with_secret(secret).expect("a secret"));
+    let network = server.network_with(secret);
     let request = server.get("/", &authorization(&network));
     let mut connection = server.connected(&network).await;
     write(&mut connection, &request.repeat(12))
@@ -340,7 +307,7 @@ async fn a_request_with_many_placeholders_of_a_long_token_is_denied() {
         .with_body(true);
     let long = |_: usize| "%".repeat(4096);
     let secret = Secret::with_provider(binding, Arc::new(Tokens(long, 0.into())));
-    let network = Network::new(&server.config.with_secret(secret).expect("a secret"));
+    let network = server.network_with(secret);
     let p = placeholder(&network);
     let many = p.repeat(500);
     let port = server.port;
@@ -377,7 +344,7 @@ async fn a_secret_that_looks_like_framing_does_not_change_the_framing() {
     ] {
         let server = PlainServer::answering(false, |_| answer.as_bytes().to_vec()).await;
         let secret = Secret::new(PlainServer::binding(), value).expect("a value");
-        let network = Network::new(&server.config.with_secret(secret).expect("a secret"));
+        let network = server.network_with(secret);
         let mut connection = server.connected(&network).await;
         write(&mut connection, &server.get("/", &authorization(&network)))
             .await
@@ -407,10 +374,7 @@ async fn a_name_that_is_verified_although_the_program_does_not_ask_for_it_gets_t
     within_timeout(connection.start_tls(&settings, None))
         .await
         .expect("TLS");
-    write(&mut connection, &get("/", port, &authorization(&network)))
-        .await
-        .expect("allowed");
-    response(&mut connection).await.expect("a response");
+    exchange(&mut connection, &get("/", port, &authorization(&network))).await;
     assert!(origin.server.text().contains(SECRET));
 }
 
@@ -447,11 +411,7 @@ async fn a_malformed_request_does_not_open_a_way_around_the_search_in_report_onl
     let secret = Secret::new(PlainServer::binding(), SECRET).expect("a value");
     let config = server.config.with_secret(secret).expect("a secret");
     let network = Network::new(&config.with_report_only(true));
-    let mut first = server.connected(&network).await;
-    write(&mut first, &server.get("/", &authorization(&network)))
-        .await
-        .expect("allowed");
-    response(&mut first).await.expect("a response");
+    server.fetch(&network, "/", &authorization(&network)).await;
     assert!(server.text().contains(SECRET));
     let mut second = server.connected(&network).await;
     let request = server.get("/history", "").replacen("\r\n", "\n", 1) + "\r\n\r\n";
@@ -493,7 +453,7 @@ async fn a_session_sends_a_request_once_although_the_token_takes_time() {
     let origin = Origin::new().await;
     let provider = Arc::new(Provider::default());
     let secret = Secret::with_provider(binding("secure.test"), Arc::clone(&provider) as _);
-    let network = Network::new(&origin.config.with_secret(secret).expect("a secret"));
+    let network = origin.network_with(secret);
     let port = origin.port();
     let (mut connection, mut session) = session_connected(&network, "secure.test", port).await;
     let request = get("/", port, &authorization(&network));
@@ -541,7 +501,7 @@ async fn a_secret_that_is_sent_after_the_response_is_searched_for() {
     })
     .await;
     let secret = Secret::with_provider(PlainServer::binding(), Arc::new(Provider::default()));
-    let network = Network::new(&server.config.with_secret(secret).expect("a secret"));
+    let network = server.network_with(secret);
     let get = server.get("/", &authorization(&network));
     let mut connection = server.connected(&network).await;
     let taken = within_timeout(connection.write(get.as_bytes(), Some(Duration::ZERO))).await;
@@ -549,11 +509,7 @@ async fn a_secret_that_is_sent_after_the_response_is_searched_for() {
     response(&mut connection).await.expect("a response");
     write(&mut connection, "").await.expect("the token comes");
     assert!(server.wait_for(get.len()).await.contains(&token(0)));
-    let mut other = server.connected(&network).await;
-    write(&mut other, &server.get("/", ""))
-        .await
-        .expect("allowed");
-    let seen = response(&mut other).await.expect("a response");
+    let seen = server.fetch(&network, "/", "").await;
     assert!(seen.contains("Authorization: Bearer "), "{seen}");
     assert!(!seen.contains(&token(0)), "{seen}");
 }

@@ -6,7 +6,7 @@ use crate::decision::{Decision, Reason, Transport};
 use crate::defaults::loopback_patterns;
 use crate::hint_style::HintStyle;
 use crate::host::Host;
-use crate::outcome::DeniedElement;
+use crate::outcome::DeniedTarget;
 use crate::pattern::HostPattern;
 use crate::port::{Port, PortRange};
 use crate::rule::List;
@@ -54,7 +54,7 @@ fn message(verdict: &Verdict, audience: Audience) -> String {
 
 fn reason(verdict: &Verdict, host: &Host, audience: Audience) -> String {
     let rule = verdict.rule().map(ToString::to_string).unwrap_or_default();
-    match (verdict.reason(), verdict.denied_element()) {
+    match (verdict.reason(), verdict.denied_target()) {
         (Reason::NotBlocked, _) => {
             "nothing in blocked_hosts matches it, and allowed_hosts is empty".to_owned()
         }
@@ -62,7 +62,7 @@ fn reason(verdict: &Verdict, host: &Host, audience: Audience) -> String {
         (Reason::DependsOnAddresses, _) => {
             "allowed_hosts has networks, and not the name".to_owned()
         }
-        (Reason::AliasBlocked, Some(DeniedElement::Alias(alias)))
+        (Reason::AliasBlocked, Some(DeniedTarget::Alias(alias)))
             if audience == Audience::Embedder =>
         {
             format!("it is an alias of `{alias}`, which {rule} matches")
@@ -70,7 +70,7 @@ fn reason(verdict: &Verdict, host: &Host, audience: Audience) -> String {
         (Reason::AliasBlocked, _) => {
             "it is an alias of a name that blocked_hosts matches".to_owned()
         }
-        (Reason::AddressBlocked, Some(DeniedElement::Address { address, effective })) => match host
+        (Reason::AddressBlocked, Some(DeniedTarget::Address { address, effective })) => match host
         {
             Host::Name(_) if audience == Audience::Guest => {
                 "it resolves to an address that blocked_hosts covers".to_owned()
@@ -84,17 +84,17 @@ fn reason(verdict: &Verdict, host: &Host, audience: Audience) -> String {
             }
             Host::Address(_) => format!("{rule} covers it"),
         },
-        (Reason::OwnAddress, Some(DeniedElement::Address { address, .. })) => {
+        (Reason::OwnAddress, Some(DeniedTarget::Address { address, .. })) => {
             own_address(&rule, host, *address, audience)
         }
-        (Reason::HostNotAllowed, Some(DeniedElement::Address { address, effective }))
+        (Reason::HostNotAllowed, Some(DeniedTarget::Address { address, effective }))
             if effective != address =>
         {
             format!("it leads to {effective}, which nothing in allowed_hosts matches")
         }
         (Reason::HostNotAllowed, _) => "nothing in allowed_hosts matches it".to_owned(),
         (Reason::PortNotAllowed, _) => format!("{rule} is for other ports"),
-        (Reason::AddressNotAllowed, Some(DeniedElement::Address { address, .. }))
+        (Reason::AddressNotAllowed, Some(DeniedTarget::Address { address, .. }))
             if audience == Audience::Embedder =>
         {
             format!("allowed_hosts has neither the name nor {address}, which it resolves to")
@@ -103,7 +103,7 @@ fn reason(verdict: &Verdict, host: &Host, audience: Audience) -> String {
             "allowed_hosts has neither the name nor all of its addresses".to_owned()
         }
         (Reason::NoAddresses, _) => "it has no addresses".to_owned(),
-        (Reason::UdpNotAllowed, Some(DeniedElement::Address { address, effective }))
+        (Reason::UdpNotAllowed, Some(DeniedTarget::Address { address, effective }))
             if effective != address =>
         {
             format!("it leads to {effective}, which nothing in allowed_udp matches")
@@ -153,7 +153,7 @@ fn own_address(rule: &str, host: &Host, address: IpAddr, audience: Audience) -> 
 fn remedy(verdict: &Verdict, host: &Host, audience: Audience) -> Option<String> {
     let rule = verdict.rule().map(|r| r.pattern());
     let hint_style = verdict.hint_style();
-    match (verdict.reason(), verdict.denied_element()) {
+    match (verdict.reason(), verdict.denied_target()) {
         (Reason::HostBlocked, _) if rule.is_some_and(is_loopback) => {
             Some(format!("{} lifts that", hint_style.flag("allow_localhost")))
         }
@@ -164,21 +164,21 @@ fn remedy(verdict: &Verdict, host: &Host, audience: Audience) -> Option<String> 
         (Reason::AliasBlocked, _) => {
             Some("take that entry out of blocked_hosts to change it".to_owned())
         }
-        (Reason::AddressBlocked, Some(DeniedElement::Address { effective, .. })) => match host {
+        (Reason::AddressBlocked, Some(DeniedTarget::Address { effective, .. })) => match host {
             Host::Name(name) => {
                 let setting = hint_style.setting("allow_internal_host", name);
                 Some(format!("{setting} lifts that"))
             }
             Host::Address(_) => rule.map(|rule| address_setting(rule, *effective, hint_style)),
         },
-        (Reason::OwnAddress, Some(DeniedElement::Address { address, .. })) => {
+        (Reason::OwnAddress, Some(DeniedTarget::Address { address, .. })) => {
             let setting = match host {
                 Host::Name(name) => hint_style.setting("allow_internal_host", name),
                 Host::Address(_) => hint_style.setting("allow_network", address),
             };
             Some(format!("{setting} lifts that"))
         }
-        (Reason::HostNotAllowed, Some(DeniedElement::Address { effective, .. })) => Some(format!(
+        (Reason::HostNotAllowed, Some(DeniedTarget::Address { effective, .. })) => Some(format!(
             "{} adds that",
             hint_style.setting("allow_host", effective)
         )),
@@ -186,7 +186,7 @@ fn remedy(verdict: &Verdict, host: &Host, audience: Audience) -> Option<String> 
             "{} adds it",
             hint_style.setting("allow_host", host)
         )),
-        (Reason::UdpNotAllowed, Some(DeniedElement::Address { effective, .. })) => {
+        (Reason::UdpNotAllowed, Some(DeniedTarget::Address { effective, .. })) => {
             udp_setting(verdict, &Host::Address(*effective))
         }
         (Reason::UdpNotAllowed, _) => udp_setting(verdict, host),

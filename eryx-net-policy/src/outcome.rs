@@ -7,13 +7,13 @@ use crate::host_name::HostName;
 use crate::pattern::HostPattern;
 use crate::rule::{List, Rule};
 
-/// A decision, its reason, the rule that decided and the element that was denied.
+/// A decision, its reason, the rule that decided and the target that was denied.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Outcome {
     pub(crate) decision: Decision,
     pub(crate) reason: Reason,
     pub(crate) rule: Option<Rule>,
-    pub(crate) denied: Option<DeniedElement>,
+    pub(crate) denied: Option<DeniedTarget>,
 }
 
 impl Outcome {
@@ -39,7 +39,7 @@ impl Outcome {
         self
     }
 
-    pub(crate) fn with_denied(mut self, denied: DeniedElement) -> Self {
+    pub(crate) fn with_denied(mut self, denied: DeniedTarget) -> Self {
         self.denied = Some(denied);
         self
     }
@@ -49,14 +49,14 @@ impl Outcome {
         if effective == address {
             return self;
         }
-        self.with_denied(DeniedElement::Address { address, effective })
+        self.with_denied(DeniedTarget::Address { address, effective })
     }
 
     /// Keeps the rule, and makes it the denial of an address of the dialling machine.
     pub(crate) fn into_own_address(self, address: IpAddr) -> Self {
         Self {
             reason: Reason::OwnAddress,
-            denied: Some(DeniedElement::Address {
+            denied: Some(DeniedTarget::Address {
                 address,
                 effective: address,
             }),
@@ -75,7 +75,7 @@ impl Outcome {
 
 /// The part of a host that was denied, where it was not the host as requested.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum DeniedElement {
+pub(crate) enum DeniedTarget {
     Alias(HostName),
     Address {
         address: IpAddr,

@@ -10,7 +10,7 @@ use crate::host::Host;
 use crate::host_error::HostError;
 use crate::host_name::HostName;
 use crate::message;
-use crate::outcome::{DeniedElement, Outcome};
+use crate::outcome::{DeniedTarget, Outcome};
 use crate::port::Port;
 use crate::rule::Rule;
 
@@ -179,7 +179,7 @@ impl Verdict {
     /// Returns the address that caused the denial, if an address did.
     pub fn denied_address(&self) -> Option<IpAddr> {
         match &self.outcome.denied {
-            Some(DeniedElement::Address { address, .. }) => Some(*address),
+            Some(DeniedTarget::Address { address, .. }) => Some(*address),
             _ => None,
         }
     }
@@ -187,7 +187,7 @@ impl Verdict {
     /// Returns the alias (CNAME target) that caused the denial, if an alias did.
     pub fn denied_alias(&self) -> Option<&HostName> {
         match &self.outcome.denied {
-            Some(DeniedElement::Alias(alias)) => Some(alias),
+            Some(DeniedTarget::Alias(alias)) => Some(alias),
             _ => None,
         }
     }
@@ -228,7 +228,7 @@ impl Verdict {
         &self.subject
     }
 
-    pub(crate) fn denied_element(&self) -> Option<&DeniedElement> {
+    pub(crate) fn denied_target(&self) -> Option<&DeniedTarget> {
         self.outcome.denied.as_ref()
     }
 

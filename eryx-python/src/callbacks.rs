@@ -2,6 +2,7 @@
 
 use std::mem;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
 use eryx::net::{Event, Observer};
@@ -78,6 +79,8 @@ pub(crate) struct CallbackDispatcher {
     callbacks: Callbacks,
     /// The current execution, or the last one.
     current: Mutex<Arc<ExecutionCallbacks>>,
+    /// Whether no callback is called any more.
+    is_silent: AtomicBool,
 }
 
 /// The callback state of one execution.
@@ -107,7 +110,18 @@ impl CallbackDispatcher {
         Arc::new(Self {
             callbacks,
             current: Mutex::default(),
+            is_silent: AtomicBool::new(false),
         })
+    }
+
+    /// Calls no callback from now on.
+    pub(crate) fn silence(&self) {
+        self.is_silent.store(true, Ordering::Relaxed);
+    }
+
+    /// Returns `callback`, unless none is called any more.
+    fn audible<'a>(&self, callback: Option<&'a Py<PyAny>>) -> Option<&'a Py<PyAny>> {
+        callback.filter(|_| !self.is_silent.load(Ordering::Relaxed))
     }
 
     pub(crate) fn callbacks(&self) -> &Callbacks {
@@ -180,18 +194,18 @@ impl CallbackDispatcher {
     }
 
     pub(crate) fn callback(&self, stream: Stream) -> Option<&Py<PyAny>> {
-        match stream {
+        self.audible(match stream {
             Stream::Stdout => self.callbacks.stdout.as_ref(),
             Stream::Stderr => self.callbacks.stderr.as_ref(),
-        }
+        })
     }
 
     pub(crate) fn event_callback(&self) -> Option<&Py<PyAny>> {
-        self.callbacks.network_event.as_ref()
+        self.audible(self.callbacks.network_event.as_ref())
     }
 
     pub(crate) fn function_call_callback(&self) -> Option<&Py<PyAny>> {
-        self.callbacks.function_call.as_ref()
+        self.audible(self.callbacks.function_call.as_ref())
     }
 
     fn deliver_function_call(&self, execution: &ExecutionCallbacks, call: &eryx::FunctionCall) {

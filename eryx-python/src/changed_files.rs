@@ -34,7 +34,7 @@ use crate::pickle::{Reduced, reduce};
 /// {'/home/user/out.txt': b'hello'}
 /// >>> result.files.created
 /// ('/data', '/home/user/out.txt')
-#[pyclass(module = "eryx", frozen, eq, mapping, from_py_object)]
+#[pyclass(module = "eryx", frozen, mapping, from_py_object)]
 #[derive(Clone, Default)]
 pub(crate) struct ChangedFiles(Arc<Files>);
 
@@ -154,12 +154,22 @@ pub(crate) fn read(py: Python<'_>, path: &str, content: &FileContent) -> PyResul
     })
 }
 
+/// Returns the size of a file, detached as [`read`] is.
+pub(crate) fn size(py: Python<'_>, content: &FileContent) -> u64 {
+    py.detach(|| content.size())
+}
+
 /// A change: its path, `created`, `modified` or `removed`, the type, and the content, the target of
 /// a link, or the first path of the file for another name of it.
 type ChangePart<'py> = (String, String, String, Bound<'py, PyBytes>);
 
 #[pymethods]
 impl ChangedFiles {
+    fn __eq__(&self, py: Python<'_>, other: &Self) -> bool {
+        // Detached as `read` is.
+        py.detach(|| self == other)
+    }
+
     /// The paths of files, directories and links that were created, a tuple of str.
     #[getter]
     fn created<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
@@ -371,7 +381,7 @@ impl ChangedFiles {
     pub(crate) fn displays(&self) -> impl Iterator<Item = Display> + '_ {
         let files = self.0.index().iter();
         files.filter_map(|(path, kind)| match entry(kind) {
-            Some(Entry::File(content)) => Display::from_file(path, content),
+            Some(Entry::File(content)) => Display::from_file(path, content, self),
             _ => None,
         })
     }

@@ -7,7 +7,7 @@ use eryx::files::FileContent;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
-use crate::changed_files::read;
+use crate::changed_files::{ChangedFiles, read, size};
 use crate::pickle::{Reduced, reduce};
 
 /// A picture, a page or a text that a program shows: a representation of its value, or a file.
@@ -45,8 +45,9 @@ pub(crate) struct Display {
 enum Source {
     /// A representation of a value.
     Value(Vec<u8>),
-    /// A file, whose content is read when it is asked for.
-    File(String, FileContent),
+    /// A file, whose content is read when it is asked for. The files of the execution keep what
+    /// provides it.
+    File(String, FileContent, ChangedFiles),
 }
 
 impl Display {
@@ -59,18 +60,22 @@ impl Display {
     }
 
     /// Returns the file `path` with this content, if it shows something.
-    pub(crate) fn from_file(path: &str, content: &FileContent) -> Option<Self> {
+    pub(crate) fn from_file(
+        path: &str,
+        content: &FileContent,
+        files: &ChangedFiles,
+    ) -> Option<Self> {
         let media_type = eryx::Display::media_type_of(path)?;
         Some(Self {
             media_type: media_type.to_owned(),
-            source: Source::File(path.to_owned(), content.clone()),
+            source: Source::File(path.to_owned(), content.clone(), files.clone()),
         })
     }
 
     fn read(&self, py: Python<'_>) -> PyResult<Cow<'_, [u8]>> {
         match &self.source {
             Source::Value(data) => Ok(Cow::Borrowed(data)),
-            Source::File(path, content) => Ok(Cow::Owned(read(py, path, content)?)),
+            Source::File(path, content, _) => Ok(Cow::Owned(read(py, path, content)?)),
         }
     }
 }
@@ -96,19 +101,19 @@ impl Display {
     fn path(&self) -> Option<&str> {
         match &self.source {
             Source::Value(_) => None,
-            Source::File(path, _) => Some(path),
+            Source::File(path, ..) => Some(path),
         }
     }
 
-    fn __repr__(&self) -> String {
+    fn __repr__(&self, py: Python<'_>) -> String {
         match &self.source {
             Source::Value(data) => {
                 format!("<eryx.Display: {}, {} bytes>", self.media_type, data.len())
             }
-            Source::File(path, content) => format!(
+            Source::File(path, content, _) => format!(
                 "<eryx.Display: {}, {} bytes, {path:?}>",
                 self.media_type,
-                content.size()
+                size(py, content)
             ),
         }
     }
@@ -136,7 +141,7 @@ impl Display {
     fn restore(parts: Parts) -> Self {
         let (media_type, data, path) = parts;
         let source = match path {
-            Some(path) => Source::File(path, data.into()),
+            Some(path) => Source::File(path, data.into(), ChangedFiles::default()),
             None => Source::Value(data),
         };
         Self { media_type, source }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use eryx::CancelHandle;
+use eryx::{CancelHandle, Nesting};
 use eryx_sync::{Mutex, MutexGuard};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
@@ -445,10 +445,13 @@ impl Execution {
             pending: Some((set_result, active)),
             queue,
         };
+        // The loop may run in a function that a program calls, or that provides a file.
+        let nesting = Nesting::current();
         runtime.spawn(async move {
             let queue = Arc::clone(&completion.queue);
+            let execution = request.execute(cancel.clone(), Some(Arc::clone(&queue)));
             let outcome = tokio::select! {
-                outcome = request.execute(cancel.clone(), Some(Arc::clone(&queue))) => outcome,
+                outcome = nesting.run_future(execution) => outcome,
                 never = cancel_when_closed(is_closed, cancel, queue) => match never {},
             };
             completion.complete(outcome);

@@ -275,8 +275,9 @@ impl SandboxFactory {
         let path = crate::arguments::path("path", path)?;
         let limits = package_limits(max_package_bytes, max_package_files)?;
         let settings = BuildSettings::of_arguments(resource_limits, cache_dir, cache, bytecode)?;
-        let builder = FactoryBuilder::from_file_within(path, limits).map_err(exception)?;
-        build(class.py(), builder, settings)
+        let py = class.py();
+        let builder = py.detach(|| FactoryBuilder::from_file_within(path, limits));
+        build(py, builder.map_err(exception)?, settings)
     }
 
     /// Return the content of the file that :meth:`save` writes.
@@ -325,9 +326,9 @@ impl SandboxFactory {
         let settings = BuildSettings::of_arguments(resource_limits, cache_dir, cache, bytecode)?;
         match data.cast::<PyBytes>() {
             Ok(bytes) => {
-                let builder = FactoryBuilder::from_bytes_within(bytes.as_bytes(), limits)
-                    .map_err(exception)?;
-                build(data.py(), builder, settings)
+                let (py, bytes) = (data.py(), bytes.as_bytes());
+                let builder = py.detach(|| FactoryBuilder::from_bytes_within(bytes, limits));
+                build(py, builder.map_err(exception)?, settings)
             }
             Err(_) => Err(wrong_type("data", "bytes", data)),
         }

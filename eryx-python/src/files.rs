@@ -16,6 +16,7 @@ use crate::arguments::{
     Item, callback, flag, items, machine_path, non_negative_int, optional_int, path, text,
     wrong_type,
 };
+use crate::execution_registry::RunningFunction;
 use crate::functions::{FunctionContext, current_execution};
 
 /// The files that the programs of a sandbox find when they start, for ``Sandbox(files=...)``.
@@ -381,6 +382,7 @@ fn call_provider(
     size: Option<u64>,
     execution: Option<Arc<FunctionContext>>,
 ) -> io::Result<Vec<u8>> {
+    let _running = RunningFunction::begin();
     let provider = provider.bind(py).upgrade();
     let provider = provider.and_then(|object| object.cast_into::<ContentProvider>().ok());
     let Some(provider) = provider else {

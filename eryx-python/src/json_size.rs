@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 
+use pyo3::PyTypeInfo;
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyBytes, PyDict, PyList, PyString, PyTuple};
+use pyo3::types::{PyBool, PyBytes, PyDict, PyInt, PyList, PyString, PyTuple};
 
 /// The most nested containers that are looked at. The encoder refuses values that are nested more.
 const MAX_DEPTH: usize = 100;
@@ -86,16 +87,29 @@ impl Sizes {
 
 /// Returns the least size of a value that is no container.
 fn atom(value: &Bound<'_, PyAny>) -> usize {
-    // Not of a subclass, whose `__len__` may be code of Python.
     if let Ok(text) = value.cast_exact::<PyString>() {
         // A character has a byte at least.
         return 2 + text.len().unwrap_or(0);
     }
+    if value.is_instance_of::<PyString>() {
+        return 2 + built_in::<PyString>(value, "__len__");
+    }
     if let Ok(bytes) = value.cast::<PyBytes>() {
         return BYTES_OBJECT + bytes.as_bytes().len().div_ceil(3) * 4;
     }
-    match value.is_none() || value.is_instance_of::<PyBool>() {
-        true => 4,
-        false => 1,
+    if value.is_none() || value.is_instance_of::<PyBool>() {
+        return 4;
     }
+    if value.is_instance_of::<PyInt>() && value.extract::<i64>().is_err() {
+        // A digit has less than four bits.
+        return built_in::<PyInt>(value, "bit_length") / 4;
+    }
+    1
+}
+
+/// Calls a method of the built-in type `T` that returns a size; that of a subclass may be code of
+/// Python.
+fn built_in<T: PyTypeInfo>(value: &Bound<'_, PyAny>, method: &str) -> usize {
+    let size = value.py().get_type::<T>().call_method1(method, (value,));
+    size.and_then(|size| size.extract()).unwrap_or(0)
 }

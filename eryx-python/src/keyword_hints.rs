@@ -13,7 +13,10 @@ const OF_A_SANDBOX: [(&str, &str); 12] = [
     ("requirements", PACKAGES),
     ("imports", PACKAGES),
     ("callbacks", "functions={\"name\": function}"),
-    ("volumes", "files=eryx.Files().mount(path, directory)"),
+    (
+        "volumes",
+        "files = eryx.Files(); files.mount(path, directory); eryx.Sandbox(files=files)",
+    ),
     ("inputs", "execute(code, inputs={\"name\": value})"),
     ("stdin", "execute(code, stdin=\"text\")"),
     ("argv", "execute(code, argv=[\"script.py\"])"),

@@ -332,7 +332,7 @@ impl NetConfig {
     #[staticmethod]
     fn from_file(py: Python<'_>, path: &Bound<'_, PyAny>) -> PyResult<Self> {
         let path = crate::arguments::path("path", path)?;
-        let config = wrap(Config::from_toml_file(&path))?;
+        let config = wrap(py.detach(|| Config::from_toml_file(&path)))?;
         for warning in config.0.warnings() {
             warn_user(py, &format!("{}: {warning}", path.display()))?;
         }

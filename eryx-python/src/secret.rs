@@ -13,6 +13,8 @@ use secrecy::SecretString;
 
 use crate::arguments::{flag, no_other_keyword, str_list, string, text, wrong_type};
 use crate::error::ConfigError;
+use crate::execution_registry::RunningFunction;
+use crate::runtime::allow_nested;
 
 /// A credential that programs use without seeing it: an immutable value for
 /// ``NetConfig(secrets={"NAME": ...})``.
@@ -274,6 +276,8 @@ impl ProvideSecret for Provider {
 }
 
 fn call(py: Python<'_>, function: &Py<PyAny>) -> Option<SecretString> {
+    let _running = RunningFunction::begin();
+    let _nested = allow_nested();
     let value = function.call0(py).and_then(|value| {
         let value = value.into_bound(py);
         match value.cast::<PyString>() {

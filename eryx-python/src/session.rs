@@ -225,11 +225,9 @@ impl Session {
     /// ...     print(session.files["/home/user/note"])
     /// b'kept'
     #[getter]
-    fn files(&self, py: Python<'_>) -> PyResult<SessionFiles> {
-        self.ensure_usable()?;
-        let session = self.inner.clone().ok_or_else(session_closed)?;
-        let providers = self.providers.clone_ref(py);
-        Ok(SessionFiles::new(session, self.owner, providers))
+    fn files(slf: Bound<'_, Self>) -> PyResult<SessionFiles> {
+        slf.get().ensure_usable()?;
+        Ok(SessionFiles::new(slf.unbind()))
     }
 
     /// Cancel the running execution, and close the interpreter and its connections. The end of a
@@ -266,7 +264,9 @@ impl Session {
         let has_calls = !self.functions.names().is_empty() || !self.providers.is_empty();
         let is_within = has_calls && runs_for(py, self.owner)?;
         let ended = if in_callback() || is_within {
-            // This thread cannot wait for the execution, which may be its own.
+            // This thread cannot wait for the execution, which may be its own. If that has ended, the
+            // session is dropped here: the runtime has its connections.
+            let _inside = runtime(py)?.enter();
             end(inner.close(), CancelHandle::new())
         } else {
             let active = ActiveExecution::begin(py, self.owner)?;
@@ -387,8 +387,22 @@ impl Session {
         })
     }
 
-    fn is_owner_process(&self) -> bool {
+    pub(crate) fn is_owner_process(&self) -> bool {
         self.process == std::process::id()
+    }
+
+    /// Returns the place of the interpreter.
+    pub(crate) fn slot(&self) -> PyResult<&SharedSession> {
+        self.inner.as_ref().ok_or_else(session_closed)
+    }
+
+    pub(crate) fn owner(&self) -> OwnerId {
+        self.owner
+    }
+
+    /// Returns whether functions of the embedder provide files.
+    pub(crate) fn has_providers(&self) -> bool {
+        !self.providers.is_empty()
     }
 
     fn ensure_usable(&self) -> PyResult<()> {
@@ -425,6 +439,11 @@ impl Drop for Session {
         if !self.is_owner_process() {
             mem::forget(inner);
             return;
+        }
+        // The garbage collector may drop the session after it has taken the callbacks apart, and a
+        // call of a function that it has cleared ends the process.
+        if let Some(dispatcher) = &self.dispatcher {
+            dispatcher.silence();
         }
         Python::attach(|py| {
             let runtime = runtime(py).ok();

@@ -9,11 +9,11 @@ use pyo3::{PyTraverseError, PyVisit};
 use crate::arguments::text;
 use crate::changed_files::mapping_view;
 use crate::error::{EryxError, exception};
-use crate::execution::{SharedSession, session_closed};
-use crate::execution_registry::OwnerId;
-use crate::files::{ContentProviders, bytes};
+use crate::execution::session_closed;
+use crate::files::bytes;
 use crate::functions::HeldSession;
 use crate::runtime::runtime;
+use crate::session::Session;
 
 /// The files of a session, between two executions: a mapping from paths to content, bytes, with
 /// items that can be set and deleted.
@@ -35,10 +35,7 @@ use crate::runtime::runtime;
 /// False
 #[pyclass(module = "eryx", frozen, mapping)]
 pub(crate) struct SessionFiles {
-    session: SharedSession,
-    owner: OwnerId,
-    providers: ContentProviders,
-    process: u32,
+    session: Py<Session>,
 }
 
 #[pymethods]
@@ -180,7 +177,7 @@ impl SessionFiles {
 
     /// Visits the references for the garbage collector, as `Sandbox::__traverse__` does.
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        self.providers.visit(&visit)
+        visit.call(&self.session)
     }
 
     fn __repr__(&self) -> &'static str {
@@ -189,13 +186,8 @@ impl SessionFiles {
 }
 
 impl SessionFiles {
-    pub(crate) fn new(session: SharedSession, owner: OwnerId, providers: ContentProviders) -> Self {
-        Self {
-            session,
-            owner,
-            providers,
-            process: std::process::id(),
-        }
+    pub(crate) fn new(session: Py<Session>) -> Self {
+        Self { session }
     }
 
     /// Returns the paths of the files, in order.
@@ -214,17 +206,19 @@ impl SessionFiles {
         py: Python<'_>,
         work: impl FnOnce(eryx::files::SessionFiles<'_>) -> T + Send,
     ) -> PyResult<T> {
-        if self.process != std::process::id() {
+        let session = self.session.get();
+        if !session.is_owner_process() {
             return Err(EryxError::new_err(
                 "the session belongs to another process; a forked process cannot use it: open a new one",
             ));
         }
-        let held = match self.providers.is_empty() {
-            true => None,
-            false => Some(HeldSession::begin(py, self.owner)?),
+        let held = match session.has_providers() {
+            true => Some(HeldSession::begin(py, session.owner())?),
+            false => None,
         };
+        let slot = session.slot()?;
         let called = py.detach(|| {
-            let Some(mut session) = self.session.try_lock() else {
+            let Some(mut session) = slot.try_lock() else {
                 return Err(Refused::Running);
             };
             let session = session.as_mut().ok_or(Refused::Closed)?;
@@ -233,7 +227,7 @@ impl SessionFiles {
         if held.is_some() {
             // That function may have closed the session, whose connections the runtime has.
             let _inside = runtime(py)?.enter();
-            self.session.drop_if_closing();
+            slot.drop_if_closing();
         }
         drop(held);
         called.map_err(|refused| match refused {

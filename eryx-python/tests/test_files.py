@@ -10,8 +10,10 @@ import gc
 import os
 import pathlib
 import pickle
+import socket
 import sys
 import threading
+import time
 import weakref
 
 import pytest
@@ -318,12 +320,69 @@ def test_a_function_that_provides_a_file_can_use_others_and_close_its_session():
 
     files = eryx.Files({"/data/plain": b"plain"})
     files.provide("/data/run", provide)
-    sandbox = eryx.Sandbox(files=files)
-    with sandbox.session() as other:
+    network = eryx.NetConfig().allow_localhost()
+    sandbox = eryx.Sandbox(files=files, network=network)
+    with sandbox.session() as other, socket.create_server(("127.0.0.1", 0)) as server:
         session = sandbox.session()
-        assert session.files["/data/run"] == b"plain"
+        address = server.getsockname()
+        session.execute(f"import socket; s = socket.create_connection({address})")
+        connection, _ = server.accept()
+        with connection:
+            assert session.files["/data/run"] == b"plain"
+            # The interpreter is dropped at once, with its connections.
+            connection.settimeout(60)
+            assert connection.recv(1) == b""
         with pytest.raises(eryx.SessionClosedError):
             session.execute("1")
+
+
+def test_a_program_on_an_event_loop_of_the_function_that_provides_its_file_does_not_wait():
+    def provide():
+        return asyncio.run(sandbox.aexecute(program)).stdout.encode()
+
+    program = """
+try:
+    print(open('/data/run').read(), end='')
+except OSError as error:
+    print(error.errno)
+"""
+    files = eryx.Files()
+    files.provide("/data/run", provide)
+    sandbox = eryx.Sandbox(files=files)
+    assert sandbox.execute(program).stdout == f"{errno.EDEADLK}\n"
+
+
+def test_content_that_is_being_provided_does_not_hold_up_other_threads():
+    begun, may_end = threading.Event(), threading.Event()
+
+    def provide():
+        begun.set()
+        may_end.wait()
+        return b"content"
+
+    files = eryx.Files()
+    files.provide("/data/image", provide)
+    sandbox = eryx.Sandbox(files=files)
+    rename = "import os; os.rename('/data/image', '/data/image.png')"
+    one, other = sandbox.execute(rename), sandbox.execute(rename)
+
+    def use():
+        seen.append(repr(one.display))
+        seen.append(one.files == other.files)
+
+    seen = []
+    reader = threading.Thread(target=sandbox.execute, args=("open('/data/image').read()",))
+    reader.start()
+    begun.wait()
+    user = threading.Thread(target=use)
+    user.start()
+    # Regression: the thread waited for the content with the lock of the interpreter.
+    time.sleep(0.1)
+    may_end.set()
+    user.join()
+    reader.join()
+    assert "7 bytes" in seen[0]
+    assert seen[1]
 
 
 def test_a_function_that_provides_a_file_runs_in_the_context_of_its_execution():

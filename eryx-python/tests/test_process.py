@@ -158,6 +158,25 @@ def test_sandboxes_work_in_both_processes_after_a_fork_before_first_use(python):
     assert python(program).stdout == "limits hold\nchild\nparent 0\n"
 
 
+def test_random_numbers_of_programs_differ_between_forked_processes(python):
+    program = """
+import eryx, os
+sandbox = eryx.Sandbox()
+draw = "import os, random, secrets; print(secrets.token_hex(16), os.urandom(8).hex(), random.random())"
+sandbox.execute("pass")
+for _ in range(3):
+    child = os.fork()
+    if child == 0:
+        print(sandbox.execute(draw).stdout, end="", flush=True)
+        print(eryx.Session().execute(draw).stdout, end="", flush=True)
+        os._exit(0)
+    os.waitpid(child, 0)
+print(sandbox.execute(draw).stdout, end="")
+"""
+    drawn = python(program).stdout.split()
+    assert len(drawn) == len(set(drawn)) == 3 * 7
+
+
 def test_sandboxes_work_in_both_processes_after_a_fork_after_use(python):
     program = FORK.format(before="\nsandbox.execute('pass')", child="")
     assert python(program).stdout == "limits hold\nchild\nparent 0\n"

@@ -105,6 +105,30 @@ def test_the_work_for_a_value_is_bounded_by_its_containers_and_not_by_how_often_
     assert CountedList.looks < 10
 
 
+class Text(str):
+    """A text that claims to have no characters."""
+
+    def __len__(self):
+        return 0
+
+
+class Number(int):
+    """A number that claims to have no bits."""
+
+    def bit_length(self):
+        return 0
+
+
+@pytest.mark.parametrize("item", [10**4299, -Number(10**4299), Text("x" * 4300), "x" * 4300])
+def test_a_value_is_refused_before_it_is_encoded_because_of_long_ints_and_texts(item):
+    CountedList.looks = 0
+    functions = {"f": lambda: CountedList([item] * 2000)}
+    program = "import tools\ntry: tools.f()\nexcept tools.LimitError as error: print(error)"
+    result = eryx.Sandbox(functions=functions).execute(program)
+    assert result.stdout.startswith("the result has more than 3145728 bytes as JSON")
+    assert CountedList.looks == 0
+
+
 @pytest.mark.parametrize("count", [5, 16])
 def test_a_list_that_occurs_more_than_once_is_passed_each_time(count, sandbox):
     value = []
@@ -118,6 +142,7 @@ def test_values_of_all_kinds_may_have_exactly_as_many_bytes_as_the_limit(sandbox
     limit = 3 << 20
     # Of each kind whose size is estimated before: the JSON is filled up by the last text.
     parts = [None, True, False, 0, -1, 0.5, "", "\u00e9\n", b"", b"a", b"ab", b"abc", [], {}, ()]
+    parts += [sign * 2**bits - 1 for bits in (62, 63, 64, 100, 1000) for sign in (1, -1)]
     value = [*parts, {"k": parts}, tuple(parts), {"a": 1, "b": 2}, "x" * 1000] * 100
     text = json.dumps(
         value,

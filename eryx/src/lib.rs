@@ -13,7 +13,7 @@ pub use eryx_core::{
     Sandbox, SandboxBuilder, SandboxFactory, Session, SnapshotError, Usage, set_native_wheels,
 };
 #[doc(hidden)]
-pub use eryx_core::{FunctionThread, ProvideContent, drive};
+pub use eryx_core::{FunctionThread, Nesting, ProvideContent, drive};
 
 /// The files of a program: what it changed, those of a session, and the errors.
 pub mod files {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::factory::package_files::PackageFiles;
 use crate::factory::package_limits::Quota;
-use crate::factory::wheel::{Project, WheelName, is_metadata};
+use crate::factory::wheel_name::{Project, WheelName, is_metadata};
 use crate::factory::wheel_substitution;
 use crate::factory::zip;
 use crate::image::cache::Cache;

@@ -6,7 +6,7 @@ use std::path::Path;
 use eryx_guest_linker::is_webassembly;
 
 use crate::factory::native_wheels;
-use crate::factory::wheel::{WheelName, normalized};
+use crate::factory::wheel_name::{WheelName, normalized};
 use crate::package_error::PackageError;
 
 /// Endings of files that contain machine code.

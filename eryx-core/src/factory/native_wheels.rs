@@ -11,7 +11,7 @@ use bytes::Bytes;
 use data_encoding::HEXLOWER;
 use sha2::{Digest as _, Sha256};
 
-use crate::factory::wheel::{WheelName, normalized};
+use crate::factory::wheel_name::{WheelName, normalized};
 use crate::package_error::{BUILD_ADVICE, PackageError};
 
 /// The SHA-256 and the name of each wheel, as sha256sum(1) prints them. `cargo xtask native

@@ -17,7 +17,7 @@ use crate::factory::native_code;
 use crate::factory::package_file::{FileIdentity, PackageFile};
 use crate::factory::package_limits::{Quota, QuotaExceeded, SharedQuota};
 use crate::factory::stored_content::{ContentLocation, StoredContent};
-use crate::factory::wheel::{installed_name, is_metadata};
+use crate::factory::wheel_name::{installed_name, is_metadata};
 use crate::factory::zip::{self, ZipError};
 use crate::image::cache::Cache;
 use crate::package_error::PackageError;

@@ -16,6 +16,7 @@ use crate::image::linked::LinkedImage;
 use crate::interpreter::Interpreter;
 use crate::interpreter::guest_call::GuestCall;
 use crate::limits::ResourceLimits;
+use crate::nesting;
 use crate::signals;
 use crate::store_state::StoreState;
 use crate::template::Template;
@@ -89,6 +90,7 @@ async fn run(
     inputs: &SnapshotInputs<'_>,
     setup: Option<&[u8]>,
 ) -> Result<(Interpreter, Instance, Instant), Error> {
+    nesting::check()?;
     let image = match inputs.linked {
         Some(linked) => linked.image.clone(),
         None => inputs.image.load()?,

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::factory::native_wheels;
 use crate::factory::package_reader::PackageSource;
-use crate::factory::wheel::WheelName;
+use crate::factory::wheel_name::WheelName;
 use crate::package_error::PackageError;
 
 /// Returns the package to read in place of `package`: if that is a wheel for other platforms, the

@@ -29,14 +29,19 @@ pub struct SessionFiles<'a> {
 
 /// The error of an operation on a file of a session.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("the session's file {path:?}: {reason}{}", remedy(*reason))]
+#[error("the session's file {path:?}: {reason}{remedy}")]
 #[non_exhaustive]
 pub struct SessionFilesError {
     /// The path.
     pub path: String,
     /// The error of the file system.
     pub reason: Error,
+    remedy: &'static str,
 }
+
+/// The remedy for a file of more than [`MAX_UNSIZED`] bytes without a size.
+const READ_IN_PROGRAM: &str = "; the kernel makes it when it is read, and of such a file 16 MiB can be \
+                               read here: have a program read it";
 
 fn remedy(reason: Error) -> &'static str {
     match reason {
@@ -59,14 +64,15 @@ impl<'a> SessionFiles<'a> {
     }
 
     /// Returns the content of a regular file. What another process appends to it meanwhile, in a
-    /// mounted directory, is not included.
+    /// mounted directory, is not included. A file of a mounted directory that the kernel makes when
+    /// it is read, as in `/proc`, has the size 0, and 16 MiB at most.
     ///
     /// # Errors
     ///
     /// [`SessionFilesError`]: for example if there is no such file, it is a directory, or a program
     /// made a link from there to a device.
     pub fn read(&self, path: &str) -> Result<Vec<u8>> {
-        self.call(path, |files, root, relative| {
+        let content = self.call(path, |files, root, relative| {
             // Its size need not be known before.
             if let Some(content) = files.unloaded_at(root, true, relative, true) {
                 Nesting::current()
@@ -97,6 +103,13 @@ impl<'a> SessionFiles<'a> {
                 }
                 Ok(content)
             })
+        });
+        content.map_err(|error| match error.reason {
+            Error::FileTooLarge => SessionFilesError {
+                remedy: READ_IN_PROGRAM,
+                ..error
+            },
+            _ => error,
         })
     }
 
@@ -256,6 +269,7 @@ impl<'a> SessionFiles<'a> {
         result.map_err(|reason| SessionFilesError {
             path: path.to_owned(),
             reason,
+            remedy: remedy(reason),
         })
     }
 }

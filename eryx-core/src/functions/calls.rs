@@ -11,7 +11,7 @@ use crate::functions::arguments::Arguments;
 use crate::functions::callback::Callbacks;
 use crate::functions::error::FunctionError;
 use crate::functions::log::{self, CallLog, CallObserver, CallsEnd, EndOnDrop};
-use crate::functions::running_call::{CALL_MEMORY, RunningCall};
+use crate::functions::running_call::{CALL_OVERHEAD, RunningCall};
 use crate::functions::set::Functions;
 use crate::limits::ResourceLimits;
 use crate::nesting::Nesting;
@@ -176,7 +176,7 @@ impl State {
         if self.log_memory.is_none() {
             self.log_memory = Some(charge(&self.memory, log::MEMORY)?);
         }
-        let memory = charge(&self.memory, CALL_MEMORY + argument_memory(&text))?;
+        let memory = charge(&self.memory, CALL_OVERHEAD + argument_memory(&text))?;
         let arguments = Arguments::from_guest(text).map_err(|error| {
             let message = format!("the arguments of {name} are malformed: {error}");
             Refusal {

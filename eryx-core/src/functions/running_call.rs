@@ -11,7 +11,7 @@ use crate::functions::report::FunctionOutcome;
 use crate::nesting::Nesting;
 
 /// The host memory of a call beside its arguments and its result, in bytes: its task.
-pub(super) const CALL_MEMORY: u64 = 4 << 10;
+pub(super) const CALL_OVERHEAD: u64 = 4 << 10;
 
 /// A call whose function runs, owned by the code that runs it.
 pub(super) struct RunningCall {
@@ -34,7 +34,7 @@ impl RunningCall {
                     self.max_value
                 )));
             }
-            let arguments = self.memory.bytes().saturating_sub(CALL_MEMORY);
+            let arguments = self.memory.bytes().saturating_sub(CALL_OVERHEAD);
             self.memory.shrink(arguments);
             match self.memory.grow(bytes) {
                 Ok(()) => Ok(value),

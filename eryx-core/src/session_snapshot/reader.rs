@@ -3,8 +3,8 @@
 use flate2::{Decompress, FlushDecompress, Status};
 
 use crate::session_snapshot::{
-    Digest, HAD_STDIN, HAS_LISTINGS, HAS_NETWORK, Handles, MAX_CLOCK, PAGE, PageRun, SessionFacts,
-    WASM_PAGE, header, yield_if_over,
+    Digest, HAD_STDIN, HAS_LISTINGS, HAS_NETWORK, Handles, MAX_CLOCK, MAX_MEMORY, PAGE, PageRun,
+    SessionFacts, WASM_PAGE, header, yield_if_over,
 };
 use crate::snapshot_error::SnapshotError;
 use crate::time_slice::TimeSlice;
@@ -52,7 +52,7 @@ impl<'a> SnapshotReader<'a> {
                 .rfold(0, |all, byte| all << 8 | u64::from(*byte))
         };
         let (memory, clock) = (number(&numbers[..8]), number(&numbers[8..]));
-        if memory % WASM_PAGE as u64 != 0 || memory > 1 << 32 {
+        if memory % WASM_PAGE as u64 != 0 || memory > MAX_MEMORY {
             return Err(SnapshotError::Damaged(
                 "the size of its memory is impossible",
             ));

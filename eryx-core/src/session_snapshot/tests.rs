@@ -109,6 +109,7 @@ fn a_damaged_snapshot_is_refused() {
         snapshot(&facts, &[])
     };
     for (why, bytes) in [
+        ("size of its memory", big(|facts| facts.memory = 4 << 30)),
         (
             "size of its memory",
             big(|facts| facts.memory = (4 << 30) + (1 << 16)),
@@ -126,6 +127,7 @@ fn a_damaged_snapshot_is_refused() {
         let error = read(&bytes).expect_err(why).to_string();
         assert!(error.contains(why), "{why}: {error}");
     }
+    read(&big(|facts| facts.memory = MAX_MEMORY)).expect("valid");
     let whole = snapshot(&FACTS, &[run(1, 1)]);
     for length in 0..whole.len() {
         read(&whole[..length]).expect_err("cut off");

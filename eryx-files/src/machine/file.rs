@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use rustix::fs;
 use rustix::io::{pread, pwrite, retry_on_intr};
+use rustix::process::{Resource, getrlimit};
 
 use crate::error::{Error, Result};
 use crate::machine::directory::Growth;
@@ -16,6 +17,15 @@ use crate::time::NewTime;
 
 /// The largest size of a file of the machine: its offsets are signed.
 const MAX_SIZE: u64 = i64::MAX as u64;
+
+/// Returns the size up to which this process may write files.
+///
+/// Pitfall: beyond RLIMIT_FSIZE, the kernel does not only refuse a write, but sends SIGXFSZ, which
+/// ends the process.
+fn max_written_size() -> u64 {
+    let limit = getrlimit(Resource::Fsize).current;
+    limit.map_or(MAX_SIZE, |limit| limit.min(MAX_SIZE))
+}
 
 /// An open regular file.
 #[derive(Debug)]
@@ -62,9 +72,13 @@ impl MountedFile for OpenMachineFile {
         }
         let size = self.size()?;
         let offset = offset.unwrap_or(size);
-        let end = offset.checked_add(data.len() as u64);
-        let end = end.filter(|end| *end <= MAX_SIZE);
-        let wanted = end.ok_or(Error::FileTooLarge)?.saturating_sub(size);
+        let room = max_written_size().saturating_sub(offset);
+        if room == 0 {
+            return Err(Error::FileTooLarge);
+        }
+        let room = usize::try_from(room).unwrap_or(usize::MAX);
+        let data = &data[..data.len().min(room)];
+        let wanted = (offset + data.len() as u64).saturating_sub(size);
         let taken = growth.take_at_most(wanted);
         let missing = (wanted - taken) as usize;
         let fitting = data.len().checked_sub(missing).filter(|fit| *fit > 0);
@@ -78,7 +92,8 @@ impl MountedFile for OpenMachineFile {
 
     fn set_size(&self, size: u64) -> Result<(), Error> {
         let growth = self.growth()?;
-        if size > MAX_SIZE {
+        // Also if the file is larger now: another process can shrink it before it gets the size.
+        if size > max_written_size() {
             return Err(Error::FileTooLarge);
         }
         growth.take(size.saturating_sub(self.size()?))?;

@@ -25,13 +25,6 @@ pub(super) type Certificates = Vec<Certificate>;
 pub(super) type CertificateFiles = Vec<PathBuf>;
 pub(super) type HttpRules = Vec<HttpRule>;
 
-/// Reads a value that is present: one that means "no limit" is not an absent setting.
-pub(super) fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<T>, D::Error> {
-    T::deserialize(deserializer).map(Some)
-}
-
 /// One certificate or more, in PEM.
 #[derive(Serialize)]
 #[serde(transparent)]

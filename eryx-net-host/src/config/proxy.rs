@@ -132,35 +132,6 @@ impl NetConfig {
         Ok(())
     }
 
-    /// Returns the warning about entries that do not apply to names, if there are such.
-    pub(super) fn proxy_warning(&self) -> Option<String> {
-        if !self.proxy_resolves() || self.proxy_server().is_none() {
-            return None;
-        }
-        let is_network = |pattern: &HostPattern| pattern.network().is_some();
-        let lists = [
-            ("allowed_hosts", self.allowed_hosts().iter().any(is_network)),
-            ("blocked_hosts", self.blocked_hosts().iter().any(is_network)),
-            (
-                "http_rules",
-                self.http_rules().iter().any(|rule| is_network(rule.host())),
-            ),
-            ("inspect", self.inspect().iter().any(is_network)),
-        ];
-        let with_networks: Vec<&str> = lists
-            .into_iter()
-            .filter_map(|(name, has_networks)| has_networks.then_some(name))
-            .collect();
-        (!with_networks.is_empty()).then(|| {
-            format!(
-                "proxy_resolves is set: the addresses and networks in {} apply only where a program \
-                 names an address; a name may lead to any address that the proxy reaches, internal \
-                 ones included",
-                with_networks.join(" and ")
-            )
-        })
-    }
-
     /// Returns the proxy server, unless there is none.
     pub(crate) fn proxy_server(&self) -> Option<&Arc<ProxyServer>> {
         self.proxy.proxy.as_ref()?.server()

@@ -22,34 +22,6 @@ pub(super) struct Rules {
 }
 
 impl NetConfig {
-    /// Returns warnings about settings that may have an unexpected effect, one sentence each: an
-    /// empty `allowed_hosts` in a policy file, entries that
-    /// [`proxy_resolves`](Self::proxy_resolves) makes ineffective for names, and settings that have
-    /// no effect without others.
-    ///
-    /// ```
-    /// # #[cfg(feature = "toml")] {
-    /// use eryx_net_host::NetConfig;
-    ///
-    /// let config = NetConfig::from_toml_str("allowed_hosts = []")?;
-    /// assert_eq!(
-    ///     config.warnings(),
-    ///     ["allowed_hosts is empty: every host that is not blocked may be reached"]
-    /// );
-    /// assert!(config.allow_host("example.com")?.warnings().is_empty());
-    /// # }
-    /// # Ok::<(), eryx_net_host::ConfigError>(())
-    /// ```
-    #[must_use]
-    pub fn warnings(&self) -> Vec<String> {
-        let open =
-            self.rules.allowed_hosts_given_empty && self.rules.lists.allowed_hosts.is_empty();
-        let open = open.then(|| EVERY_HOST.to_owned());
-        let warnings = open.into_iter().chain(self.http_warnings());
-        let warnings = warnings.chain(self.proxy_warning());
-        warnings.chain(self.settings_without_effect()).collect()
-    }
-
     /// Returns a copy with these [`allowed_hosts`](Self::allowed_hosts) in place of those before.
     /// No patterns means every host.
     ///
@@ -120,9 +92,6 @@ impl NetConfig {
         config
     }
 }
-
-/// The warning about an empty `allowed_hosts`.
-const EVERY_HOST: &str = "allowed_hosts is empty: every host that is not blocked may be reached";
 
 impl PartialEq for Rules {
     fn eq(&self, other: &Self) -> bool {

@@ -86,6 +86,14 @@ impl Timeout {
 }
 
 /// How serde reads and writes the settings, with errors for the author of a policy file.
+/// Reads a value that is present: one that means "no limit" is not an absent setting.
+#[cfg(feature = "serde")]
+pub(super) fn present<'de, T: Deserialize<'de>, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
+}
+
 #[cfg(feature = "serde")]
 mod de {
     use std::fmt;

@@ -14,10 +14,11 @@ use super::file_values::secrets::Secrets;
 #[cfg(feature = "serde")]
 use super::file_values::{
     CertificateFiles, Certificates, Hosts, HttpRules, NameServer, Networks, Patterns, Proxy,
-    present,
 };
 #[cfg(feature = "serde")]
 use super::http::HttpDenials;
+#[cfg(feature = "serde")]
+use super::scalar::present;
 use super::scalar::{Count, Flag, Limit, Rate, Timeout};
 use super::settings::{Setting, SettingKind};
 use crate::config_error::ConfigError;

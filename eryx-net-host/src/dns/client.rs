@@ -129,10 +129,7 @@ impl Resolve for DnsResolver {
             if is_not_in_dns(&name) {
                 return Err(ResolveError::NotFound);
             }
-            let query = move |scheduler: Arc<LookupScheduler>| async move {
-                address_families::query(&loaded.name_servers, &scheduler.sockets, absolute).await
-            };
-            scheduler.resolve(name, query).await
+            scheduler.resolve(name, absolute, loaded.name_servers).await
         })
     }
 }

@@ -9,6 +9,9 @@ pub(super) struct QueryParameters<'a> {
     current: Range<usize>,
     /// The length of its name. `None`: it is a name only.
     name: Option<usize>,
+    /// How many bytes have been searched, for a test that bounds the work.
+    #[cfg(test)]
+    searched: usize,
 }
 
 impl<'a> QueryParameters<'a> {
@@ -17,6 +20,8 @@ impl<'a> QueryParameters<'a> {
             query,
             current: 0..0,
             name: None,
+            #[cfg(test)]
+            searched: 0,
         };
         this.read(0);
         this
@@ -28,6 +33,11 @@ impl<'a> QueryParameters<'a> {
         let length = length.unwrap_or(rest.len());
         self.current = start..start + length;
         self.name = rest[..length].iter().position(|&byte| byte == b'=');
+        #[cfg(test)]
+        {
+            // Up to the separator, and up to the end of the name.
+            self.searched += length + 1 + self.name.unwrap_or(length);
+        }
     }
 
     /// Returns the name of the parameter whose value has the byte at `at`; `None` for a byte of a
@@ -62,5 +72,20 @@ mod tests {
         assert_eq!(names("=x&&y&z=1")[1..2], [""]);
         assert_eq!(names("=x&&y&z=1")[3..], ["-", "-", "-", "-", "-", "z"]);
         assert_eq!(names("y"), ["-"]);
+    }
+
+    #[test]
+    fn every_byte_is_searched_at_most_twice_however_many_places_are_asked_for() {
+        for query in [
+            "a=1&".repeat(10_000),
+            "a".repeat(40_000),
+            "&".repeat(40_000),
+        ] {
+            let mut parameters = QueryParameters::new(query.as_bytes());
+            for at in 0..query.len() {
+                parameters.name_at(at);
+            }
+            assert!(parameters.searched <= 2 * (query.len() + 1));
+        }
     }
 }

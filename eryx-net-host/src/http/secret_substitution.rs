@@ -385,10 +385,40 @@ pub(super) fn ask_for_readable(head: &mut RequestHead) -> Result<(), String> {
             head.fields_mut().remove_lookalikes(name).map_err(text)?;
         }
     }
+    ask_for_usual_charset(head)?;
     if head.fields().all(ACCEPT_ENCODING).eq([&b"identity"[..]]) {
         return Ok(());
     }
     set(head, ACCEPT_ENCODING, b"identity")
+}
+
+/// Removes the parameters `charset` of `Accept`: some frameworks answer in the one that is there.
+fn ask_for_usual_charset(head: &mut RequestHead) -> Result<(), String> {
+    let accept = head
+        .fields()
+        .all("Accept")
+        .collect::<Vec<_>>()
+        .join(&b", "[..]);
+    let lower = accept.to_ascii_lowercase();
+    if !lower
+        .windows(b"charset".len())
+        .any(|part| part == b"charset")
+    {
+        return Ok(());
+    }
+    let types = accept.split(|&byte| byte == b',').map(|media_type| {
+        let parameters = media_type.split(|&byte| byte == b';');
+        let kept = parameters.filter(|parameter| {
+            let name = parameter
+                .split(|&byte| byte == b'=')
+                .next()
+                .unwrap_or_default();
+            !name.trim_ascii().eq_ignore_ascii_case(b"charset")
+        });
+        kept.collect::<Vec<_>>().join(&b";"[..])
+    });
+    let accept = types.collect::<Vec<_>>().join(&b","[..]);
+    set(head, "Accept", &accept)
 }
 
 /// Sets a field to a value that can have a secret. The error does not have the value.

@@ -4,7 +4,6 @@ use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 
-use crate::tcp::happy_eyeballs::AttemptError;
 use crate::tcp::lazy_tcp_stream::{Interest, LazyTcpStream};
 
 /// An established connection.
@@ -51,22 +50,4 @@ fn normalize_without_ipv6(address: SocketAddr, error: io::Error) -> io::Error {
         return io::ErrorKind::NetworkUnreachable.into();
     }
     error
-}
-
-impl AttemptError for io::Error {
-    fn no_address() -> Self {
-        io::ErrorKind::NetworkUnreachable.into()
-    }
-
-    fn is_final(&self) -> bool {
-        false
-    }
-
-    fn rank(&self) -> u8 {
-        match self.kind() {
-            io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset => 2,
-            io::ErrorKind::NetworkUnreachable | io::ErrorKind::HostUnreachable => 0,
-            _ => 1,
-        }
-    }
 }

@@ -1,6 +1,7 @@
 //! Happy eyeballs (RFC 8305): a race of attempts to connect to the addresses of one host.
 
 use std::future::poll_fn;
+use std::io;
 use std::net::SocketAddr;
 use std::task::Poll;
 use std::time::Duration;
@@ -33,6 +34,24 @@ pub(super) trait AttemptError {
 
     /// Returns how informative it is; the highest rank of all attempts is returned.
     fn rank(&self) -> u8;
+}
+
+impl AttemptError for io::Error {
+    fn no_address() -> Self {
+        io::ErrorKind::NetworkUnreachable.into()
+    }
+
+    fn is_final(&self) -> bool {
+        false
+    }
+
+    fn rank(&self) -> u8 {
+        match self.kind() {
+            io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset => 2,
+            io::ErrorKind::NetworkUnreachable | io::ErrorKind::HostUnreachable => 0,
+            _ => 1,
+        }
+    }
 }
 
 /// Calls `connect` for the addresses in the given order, one after the delay of `schedule` or as

@@ -20,7 +20,7 @@ async fn fields_that_change_the_method_or_path_of_a_request_are_refused() {
         .expect("methods")
         .with_paths(["/", "/a"])
         .expect("paths");
-    let network = Network::new(&origin.config.with_http_rule(rule).expect("a rule"));
+    let network = origin.network_with_rule(rule);
     let port = origin.port();
     for (fields, is_allowed) in [
         ("X-HTTP-Method-Override: POST\r\n", true),
@@ -33,6 +33,10 @@ async fn fields_that_change_the_method_or_path_of_a_request_are_refused() {
         ("X-Original-URL: /a\r\nX-Original-URL: /admin\r\n", false),
         ("X-Rewrite-Url: /a/../admin\r\n", false),
         ("X-Rewrite-Url: admin\r\n", false),
+        ("SCRIPT_NAME: /a\r\n", false),
+        ("Script-Name: /a\r\n", false),
+        ("path_info: /admin\r\n", false),
+        ("X-Script-Name: /a\r\n", false),
     ] {
         let mut connection = tls_connected(&network, port).await;
         let outcome = write(&mut connection, &request("POST", port, fields)).await;
@@ -152,12 +156,7 @@ async fn a_session_returns_a_complete_response_before_the_denial_that_follows_it
 async fn a_malformed_request_behind_another_is_answered_after_it() {
     let origin = Origin::new().await;
     let rule = rule("secure.test").with_methods(["GET", "POST"]);
-    let config = origin
-        .config
-        .with_http_rule(rule.expect("methods"))
-        .expect("a rule")
-        .with_http_denials(HttpDenials::Response);
-    let network = Network::new(&config);
+    let network = origin.network_with_responses(rule.expect("methods"));
     let port = origin.port();
     let chunked = request("POST", port, "Transfer-Encoding: chunked\r\n");
     for malformed in [

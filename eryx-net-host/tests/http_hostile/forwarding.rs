@@ -134,7 +134,7 @@ async fn a_protocol_can_change_after_a_request_with_a_long_head() {
 async fn a_request_whose_token_takes_time_is_sent_although_the_program_drops_the_connection() {
     let server = PlainServer::answering(false, |_| RequestRecorder::ok("")).await;
     let secret = Secret::with_provider(PlainServer::binding(), Arc::new(Provider::default()));
-    let network = Network::new(&server.config.with_secret(secret).expect("a secret"));
+    let network = server.network_with(secret);
     let fields = authorization(&network);
     let get = server.get("/", &fields);
     for is_shut_down in [false, true] {
@@ -226,7 +226,7 @@ async fn a_program_that_waits_for_100_continue_gets_it_after_the_responses_to_ea
             true => Secret::with_provider(binding, Arc::new(Provider::default())),
             false => Secret::new(binding, SECRET).expect("a value"),
         };
-        let network = Network::new(&server.config.with_secret(secret).expect("a secret"));
+        let network = server.network_with(secret);
         let mut connection = server.connected(&network).await;
         let body = format!("token={}", placeholder(&network));
         let fields = format!(
@@ -261,7 +261,7 @@ async fn requests_behind_one_that_expects_100_continue_are_sent_after_its_body()
     })
     .await;
     let secret = Secret::new(binding("secure.test").with_body(true), SECRET).expect("a value");
-    let network = Network::new(&origin.config.with_secret(secret).expect("a secret"));
+    let network = origin.network_with(secret);
     let port = origin.port();
     let p = placeholder(&network);
     let form = "application/x-www-form-urlencoded";

@@ -4,7 +4,7 @@ use eryx_net_host::Network;
 use eryx_testkit::RequestRecorder;
 
 use crate::recording;
-use crate::support::http::{Origin, PlainServer, denial, read_until, response, rule, write};
+use crate::support::http::{Origin, PlainServer, denial, exchange, read_until, rule, write};
 use crate::support::{send, tls_connected};
 
 #[tokio::test]
@@ -66,8 +66,7 @@ async fn the_log_counts_bytes_that_are_sent_after_the_response() {
     let head = format!(
         "POST / HTTP/1.1\r\nHost: plain.test:{port}\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n"
     );
-    write(&mut connection, &head).await.expect("allowed");
-    response(&mut connection).await.expect("a response");
+    exchange(&mut connection, &head).await;
     let rest = "5\r\nabcde\r\n0\r\n\r\n";
     write(&mut connection, rest).await.expect("allowed");
     let log = &network.report().requests;

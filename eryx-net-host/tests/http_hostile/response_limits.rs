@@ -7,7 +7,7 @@ use eryx_net_host::{HttpDenials, Network, Secret};
 use eryx_testkit::RequestRecorder;
 
 use crate::support::http::{
-    NeverProvides, PlainServer, SECRET, authorization, denial, placeholder, response, rule, write,
+    NeverProvides, PlainServer, SECRET, authorization, denial, exchange, placeholder, rule, write,
 };
 use crate::support::{drain, within_timeout};
 
@@ -72,10 +72,7 @@ async fn a_body_that_continues_after_the_response_is_limited_searched_and_logged
             let head = format!(
                 "POST / HTTP/1.1\r\nHost: plain.test:{port}\r\nTransfer-Encoding: chunked\r\n\r\n"
             );
-            write(&mut connection, &format!("{head}1\r\na\r\n"))
-                .await
-                .expect("allowed");
-            response(&mut connection).await.expect("a response");
+            exchange(&mut connection, &format!("{head}1\r\na\r\n")).await;
             let outcome = write(&mut connection, &chunk).await;
             match denials {
                 HttpDenials::Error => assert!(denial(outcome).contains(reason)),

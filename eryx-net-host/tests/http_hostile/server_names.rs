@@ -5,7 +5,7 @@ use eryx_net_host::{Family, Network};
 use eryx_testkit::{Leaf, RequestRecorder};
 
 use crate::support::http::{
-    Origin, SECRET, denial, get_only, handshake, placeholder, response, rule, secret,
+    Origin, SECRET, denial, exchange, get_only, handshake, placeholder, rule, secret,
     session_connected, session_write, write,
 };
 use crate::support::{TlsFixture, connected, settings, within_timeout};
@@ -115,10 +115,7 @@ async fn an_address_as_server_name_does_not_avoid_the_rules_and_secrets_of_its_n
         within_timeout(connection.start_tls(&settings, None))
             .await
             .expect("TLS");
-        write(&mut connection, &request("GET", port, ""))
-            .await
-            .expect("allowed");
-        response(&mut connection).await.expect("a response");
+        exchange(&mut connection, &request("GET", port, "")).await;
     }
     assert!(!origin.server.text().contains("DELETE") && !origin.server.text().contains(SECRET));
 }

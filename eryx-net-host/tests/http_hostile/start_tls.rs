@@ -7,9 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::request;
-use crate::support::http::{
-    Origin, PlainServer, denial, get_only, read_until, response, rule, write,
-};
+use crate::support::http::{Origin, PlainServer, denial, exchange, get_only, read_until, rule};
 use crate::support::{TIMEOUT, connected, readable, send, settings, within_timeout};
 
 /// Starts a relay to `port` that first sends `greeting`, and answers each message of the program,
@@ -64,10 +62,7 @@ async fn tls_begins_after_bytes_in_clear_text_where_requests_are_only_recorded()
             within_timeout(connection.start_tls(&settings(), None))
                 .await
                 .expect("TLS");
-            write(&mut connection, &request("GET", relay, ""))
-                .await
-                .expect("allowed");
-            response(&mut connection).await.expect("a response");
+            exchange(&mut connection, &request("GET", relay, "")).await;
             let log = network.report().requests;
             assert_eq!(log.last().and_then(|request| request.status), Some(200));
         }
@@ -92,10 +87,7 @@ async fn tls_does_not_begin_after_bytes_in_clear_text_where_rules_are_enforced()
     let config = server.config.with_http_rule(rule("plain.test"));
     let network = Network::new(&config.expect("a rule"));
     let mut connection = server.connected(&network).await;
-    write(&mut connection, &server.get("/", ""))
-        .await
-        .expect("allowed");
-    response(&mut connection).await.expect("a response");
+    exchange(&mut connection, &server.get("/", "")).await;
     let settings = ClientSettings::for_name("plain.test");
     let message = denial(within_timeout(connection.start_tls(&settings, None)).await);
     assert!(message.contains("open another connection"), "{message}");

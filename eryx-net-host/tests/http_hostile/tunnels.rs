@@ -1,6 +1,6 @@
 //! Tunnels: connections through a proxy of the program, whose target Eryx does not see.
 
-use eryx_net_host::{Connection, HttpDenials, Network};
+use eryx_net_host::{Connection, Network};
 
 use crate::support::http::{
     Origin, authorization, denial, get_only, handshake, response, rule, secret, session_connected,
@@ -16,7 +16,7 @@ async fn a_request_in_a_tunnel_cannot_name_another_port_to_avoid_a_rule() {
     let rule = rule(&format!("secure.test:{port}"))
         .with_methods(["GET"])
         .expect("methods");
-    let network = Network::new(&origin.config.with_http_rule(rule).expect("a rule"));
+    let network = origin.network_with_rule(rule);
     let relay = relay_to(port).await;
     for named in [port, relay, 443] {
         let (mut connection, mut session) = session_connected(&network, "other.test", relay).await;
@@ -35,7 +35,7 @@ async fn a_secret_for_one_port_is_not_sent_through_a_tunnel() {
     let origin = Origin::new().await;
     let port = origin.port();
     let secret = secret(&format!("secure.test:{port}"));
-    let network = Network::new(&origin.config.with_secret(secret).expect("a secret"));
+    let network = origin.network_with(secret);
     let fields = authorization(&network);
     let relay = relay_to(port).await;
     let (mut connection, mut session) = session_connected(&network, "other.test", relay).await;
@@ -66,7 +66,7 @@ async fn tls_on_a_connection_to_a_proxy_of_the_program_is_a_tunnel() {
     let relay = relay_to(port).await;
     for host in [format!("secure.test:{port}"), "secure.test".to_owned()] {
         let rule = rule(&host).with_methods(["GET"]).expect("methods");
-        let network = Network::new(&origin.config.with_http_rule(rule).expect("a rule"));
+        let network = origin.network_with_rule(rule);
         let mut connection = tls_through(&network, relay).await;
         for named in [format!(":{port}"), format!(":{relay}"), String::new()] {
             let get = format!("GET / HTTP/1.1\r\nHost: secure.test{named}\r\n\r\n");
@@ -91,7 +91,7 @@ async fn tls_on_a_connection_to_a_proxy_of_the_program_is_a_tunnel() {
     }
     assert!(!origin.server.text().contains("DELETE"));
     let secret = secret(&format!("secure.test:{port}"));
-    let network = Network::new(&origin.config.with_secret(secret).expect("a secret"));
+    let network = origin.network_with(secret);
     let mut connection = tls_through(&network, relay).await;
     let fields = authorization(&network);
     let outcome = write(&mut connection, &request("GET", port, &fields)).await;
@@ -128,12 +128,7 @@ async fn a_session_that_is_bound_to_one_port_and_carried_to_another_is_a_tunnel(
 #[tokio::test]
 async fn a_denial_in_a_tunnel_is_an_error_because_no_transport_can_be_woken() {
     let origin = Origin::new().await;
-    let config = origin
-        .config
-        .with_http_rule(get_only())
-        .expect("a rule")
-        .with_http_denials(HttpDenials::Response);
-    let network = Network::new(&config);
+    let network = origin.network_with_responses(get_only());
     let relay = relay_to(origin.port()).await;
     let (mut connection, mut session) = session_connected(&network, "other.test", relay).await;
     let delete = request("DELETE", origin.port(), "");

@@ -2,19 +2,16 @@
 
 use eryx_net_host::Network;
 
-use crate::support::http::{Origin, PlainServer, denial, get, get_only, response, rule, write};
+use crate::support::http::{Origin, PlainServer, denial, exchange, get, get_only, rule, write};
 use crate::support::{drain, tls_connected};
 
 #[tokio::test]
 async fn the_log_can_be_written_as_har() {
     let origin = Origin::new().await;
-    let network = Network::new(&origin.config.with_http_rule(get_only()).expect("a rule"));
+    let network = origin.network_with_rule(get_only());
     let port = origin.port();
     let mut connection = tls_connected(&network, port).await;
-    write(&mut connection, &get("/a?b=c&d", port, ""))
-        .await
-        .expect("allowed");
-    response(&mut connection).await.expect("a response");
+    exchange(&mut connection, &get("/a?b=c&d", port, "")).await;
     denial(
         write(
             &mut connection,

@@ -62,25 +62,23 @@ async fn a_reflected_secret_is_replaced_however_the_response_is_framed_and_split
 }
 
 #[tokio::test]
-async fn a_compressed_response_is_denied_where_a_secret_is_known() {
-    let origin = Origin::answering(|_| {
-        b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 3\r\n\r\nabc".to_vec()
-    })
-    .await;
-    let network = Network::new(
-        &origin
-            .config
-            .with_secret(secret("secure.test"))
-            .expect("a secret"),
-    );
-    let port = origin.port();
-    let authorization = format!("Authorization: {}\r\n", placeholder(&network));
-    for fields in ["", &authorization] {
-        let mut connection = tls_connected(&network, port).await;
-        let request = get("/", port, fields);
-        write(&mut connection, &request).await.expect("allowed");
-        let message = denial(response(&mut connection).await);
-        assert!(message.contains("Content-Encoding"), "{message}");
+async fn a_response_in_which_a_secret_cannot_be_recognised_is_denied() {
+    for (field, named) in [
+        ("Content-Encoding: gzip", "Content-Encoding"),
+        ("Content-Type: application/json;charset=UTF-16LE", "charset"),
+    ] {
+        let head = format!("HTTP/1.1 200 OK\r\n{field}\r\nContent-Length: 3\r\n\r\nabc");
+        let origin = Origin::answering(move |_| head.clone().into_bytes()).await;
+        let network = origin.network_with_secret();
+        let port = origin.port();
+        let authorization = format!("Authorization: {}\r\n", placeholder(&network));
+        for fields in ["", &authorization] {
+            let mut connection = tls_connected(&network, port).await;
+            let request = get("/", port, fields);
+            write(&mut connection, &request).await.expect("allowed");
+            let message = denial(response(&mut connection).await);
+            assert!(message.contains(named), "{message}");
+        }
     }
 }
 

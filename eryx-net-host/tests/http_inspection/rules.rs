@@ -64,12 +64,7 @@ async fn a_host_with_rules_allows_only_what_a_rule_allows() {
 #[tokio::test]
 async fn a_denial_can_be_a_response() {
     let origin = Origin::new().await;
-    let config = origin
-        .config
-        .with_http_rule(get_only())
-        .expect("a rule")
-        .with_http_denials(HttpDenials::Response);
-    let network = Network::new(&config);
+    let network = origin.network_with_responses(get_only());
     let port = origin.port();
     let mut connection = tls_connected(&network, port).await;
     // Two requests in one write: the first is answered by the server.
@@ -191,7 +186,7 @@ async fn bodies_are_limited_in_both_directions() {
     let rule = rule("secure.test")
         .with_max_request_bytes(Some(4))
         .with_max_response_bytes(Some(9));
-    let network = Network::new(&origin.config.with_http_rule(rule).expect("a rule"));
+    let network = origin.network_with_rule(rule);
     let port = origin.port();
     let put =
         |framing: &str| format!("PUT / HTTP/1.1\r\nHost: secure.test:{port}\r\n{framing}\r\n\r\n");
@@ -218,7 +213,7 @@ async fn a_websocket_passes_only_where_a_rule_allows_it() {
         })
         .await;
         let rule = rule("secure.test").with_upgrade(is_allowed);
-        let network = Network::new(&origin.config.with_http_rule(rule).expect("a rule"));
+        let network = origin.network_with_rule(rule);
         let port = origin.port();
         let mut connection = tls_connected(&network, port).await;
         let request = get("/", port, "Connection: Upgrade\r\nUpgrade: websocket\r\n");
@@ -246,7 +241,7 @@ async fn a_websocket_passes_only_where_a_rule_allows_it() {
 #[tokio::test]
 async fn an_address_that_was_looked_up_is_inspected_as_its_name() {
     let origin = Origin::new().await;
-    let network = Network::new(&origin.config.with_http_rule(get_only()).expect("a rule"));
+    let network = origin.network_with_rule(get_only());
     let mut lookup = network
         .lookup(
             "secure.test",

@@ -9,7 +9,8 @@ use eryx_testkit::RequestRecorder;
 
 use crate::misplacements;
 use crate::support::http::{
-    Origin, Provider, SECRET, binding, denial, get, placeholder, response, rule, secret, write,
+    Origin, Provider, SECRET, binding, denial, exchange, get, placeholder, response, rule, secret,
+    write,
 };
 use crate::support::{
     ScriptedResolver, TIMEOUT, connected, loopback_config, tls_connected, within_timeout, writable,
@@ -28,10 +29,7 @@ async fn a_secret_reaches_the_server_and_never_the_program() {
     assert_eq!(placeholder.len(), SECRET.len());
     let mut connection = tls_connected(&network, port).await;
     let fields = format!("Authorization: Bearer {placeholder}\r\nAccept-Encoding: gzip\r\n");
-    write(&mut connection, &get("/user", port, &fields))
-        .await
-        .expect("allowed");
-    let echoed = response(&mut connection).await.expect("a response");
+    let echoed = exchange(&mut connection, &get("/user", port, &fields)).await;
     let received = origin.server.text();
     assert!(
         received.contains(&format!("Authorization: Bearer {SECRET}\r\n")),
@@ -55,11 +53,7 @@ async fn a_secret_reaches_the_server_and_never_the_program() {
 #[tokio::test]
 async fn a_secret_is_replaced_in_basic_credentials_however_the_request_is_split() {
     let origin = Origin::new().await;
-    let config = origin
-        .config
-        .with_secret(secret("secure.test"))
-        .expect("a secret");
-    let network = Network::new(&config);
+    let network = origin.network_with_secret();
     let port = origin.port();
     let credentials =
         data_encoding::BASE64.encode(format!("me:{}", placeholder(&network)).as_bytes());
@@ -132,7 +126,7 @@ async fn a_provider_is_asked_for_every_request() {
     let origin = Origin::new().await;
     let provider = Arc::new(Provider::default());
     let secret = Secret::with_provider(binding("secure.test"), Arc::clone(&provider) as _);
-    let network = Network::new(&origin.config.with_secret(secret).expect("a secret"));
+    let network = origin.network_with(secret);
     let port = origin.port();
     let p = placeholder(&network);
     let mut connection = tls_connected(&network, port).await;
@@ -166,7 +160,7 @@ async fn a_provider_that_fails_denies_the_request() {
         ..Provider::default()
     };
     let secret = Secret::with_provider(binding("secure.test"), Arc::new(provider));
-    let network = Network::new(&origin.config.with_secret(secret).expect("a secret"));
+    let network = origin.network_with(secret);
     let port = origin.port();
     let p = placeholder(&network);
     let mut connection = tls_connected(&network, port).await;
@@ -189,7 +183,7 @@ async fn secrets_go_into_query_body_and_injected_fields_where_the_binding_says_s
         .with_inject("Key {}")
         .expect("a template");
     let secret = Secret::new(binding, AWKWARD).expect("a value");
-    let network = Network::new(&origin.config.with_secret(secret).expect("a secret"));
+    let network = origin.network_with(secret);
     let port = origin.port();
     let p = placeholder(&network);
     let json = format!(r#"{{"a":1,"key":"{p}"}}"#);
@@ -230,8 +224,7 @@ async fn secrets_go_into_query_body_and_injected_fields_where_the_binding_says_s
                 .await
                 .expect("100");
             assert_eq!(interim, b"HTTP/1.1 100 Continue\r\n\r\n");
-            write(&mut connection, &encoded).await.expect("allowed");
-            let echoed = response(&mut connection).await.expect("a response");
+            let echoed = exchange(&mut connection, &encoded).await;
             let received = origin.server.text()[before..].to_owned();
             assert!(received.contains(expected), "{received}");
             assert!(

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use eryx_net_host::policy::{HttpRule, SecretBinding};
 use eryx_net_host::{
-    Connection, NetConfig, NetError, Network, ProvideSecret, ProvideSecretError, Secret, TlsSession,
+    Connection, HttpDenials, NetConfig, NetError, Network, ProvideSecret, ProvideSecretError,
+    Secret, TlsSession,
 };
 use eryx_sync::Mutex;
 use eryx_testkit::RequestRecorder;
@@ -60,6 +61,25 @@ impl Origin {
     pub fn port(&self) -> u16 {
         self.server.port()
     }
+
+    pub fn network_with(&self, secret: Secret) -> Network {
+        Network::new(&self.config.with_secret(secret).expect("a secret"))
+    }
+
+    /// Returns a network with [`SECRET`] for the server.
+    pub fn network_with_secret(&self) -> Network {
+        self.network_with(secret("secure.test"))
+    }
+
+    pub fn network_with_rule(&self, rule: HttpRule) -> Network {
+        Network::new(&self.config.with_http_rule(rule).expect("a rule"))
+    }
+
+    /// Returns a network whose denials are responses.
+    pub fn network_with_responses(&self, rule: HttpRule) -> Network {
+        let config = self.config.with_http_rule(rule).expect("a rule");
+        Network::new(&config.with_http_denials(HttpDenials::Response))
+    }
 }
 
 pub fn placeholder(network: &Network) -> String {
@@ -94,6 +114,12 @@ pub async fn response(connection: &mut Connection) -> Result<String, NetError> {
             return Ok(text);
         }
     }
+}
+
+/// Sends a request that is allowed, and returns the response.
+pub async fn exchange(connection: &mut Connection, request: &str) -> String {
+    write(connection, request).await.expect("allowed");
+    response(connection).await.expect("a response")
 }
 
 pub async fn write(connection: &mut Connection, data: &str) -> Result<usize, NetError> {
@@ -334,6 +360,10 @@ impl PlainServer {
         self.config.with_secret(secret).expect("a secret")
     }
 
+    pub fn network_with(&self, secret: Secret) -> Network {
+        Network::new(&self.config.with_secret(secret).expect("a secret"))
+    }
+
     /// Returns a network with [`SECRET`] for the server.
     pub fn network_with_secret(&self) -> Network {
         Network::new(&self.config_with_secret())
@@ -342,12 +372,17 @@ impl PlainServer {
     /// Returns a network with a provider of [`SECRET`] for the server.
     pub fn network_with_provider(&self) -> Network {
         let provider = Arc::new(Tokens(|_| SECRET.to_owned(), 0.into()));
-        let secret = Secret::with_provider(Self::binding(), provider);
-        Network::new(&self.config.with_secret(secret).expect("a secret"))
+        self.network_with(Secret::with_provider(Self::binding(), provider))
     }
 
     pub async fn connected(&self, network: &Network) -> Connection {
         connected(network, "plain.test", self.port).await
+    }
+
+    /// Sends an allowed GET request on a connection of its own, and returns the response.
+    pub async fn fetch(&self, network: &Network, path: &str, fields: &str) -> String {
+        let mut connection = self.connected(network).await;
+        exchange(&mut connection, &self.get(path, fields)).await
     }
 
     pub fn get(&self, path: &str, fields: &str) -> String {

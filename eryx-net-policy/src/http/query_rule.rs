@@ -9,8 +9,8 @@ use crate::http::rule_error::HttpRuleError;
 ///
 /// Names are compared after percent-decoding, with `+` as a space (WHATWG URL, 5.1). A required
 /// name has to be there exactly. A forbidden name is compared as the most generous servers do:
-/// without regard to ASCII case, with `;` between parameters as well, without white space around it
-/// or an index (`name[]`) after it, and with `.` and ` ` as `_`. A query with a name that cannot be
+/// without regard to ASCII case, with `;` between parameters as well, without white space around it,
+/// brackets around it or an index (`name[]`) after it, and with `.` and ` ` as `_`. A query with a name that cannot be
 /// decoded, or has an overlong UTF-8 sequence (RFC 3629, 3), is refused where a name is forbidden.
 /// Other parameters are permitted.
 ///
@@ -187,10 +187,16 @@ impl NameIndex {
                 {
                     found.required.insert(name);
                 }
-                make_generous(&mut name);
-                if let Some(name) = self.forbidden.get(&*name) {
-                    found.forbidden.insert(name);
+                if let Some(mut name) = name_in_brackets(&name) {
+                    make_generous(&mut name);
+                    found
+                        .forbidden
+                        .extend(self.forbidden.get(&*name).map(|name| &**name));
                 }
+                make_generous(&mut name);
+                found
+                    .forbidden
+                    .extend(self.forbidden.get(&*name).map(|name| &**name));
             }
         }
         found
@@ -216,6 +222,17 @@ fn decode(name: &str, decoded: &mut Vec<u8>) -> Option<()> {
         });
     }
     Some(())
+}
+
+/// Returns the name as servers read it that drop brackets around it: `admin` of `[admin]`, `]admin`,
+/// `admin]` and `[[admin`, as Rack and qs (of Express) do. `None` for a name without a bracket.
+fn name_in_brackets(name: &[u8]) -> Option<Vec<u8>> {
+    let is_bracket = |byte: &u8| matches!(byte, b'[' | b']');
+    if !name.iter().any(is_bracket) {
+        return None;
+    }
+    let name = name.iter().copied().skip_while(is_bracket);
+    Some(name.take_while(|byte| !is_bracket(byte)).collect())
 }
 
 fn generous_form(name: &str) -> Vec<u8> {

@@ -8,7 +8,7 @@ use crate::decision::{Decision, Reason};
 use crate::defaults::{OUTSIDE_GLOBAL_UNICAST, default_blocked_patterns};
 use crate::embedded_ipv4;
 use crate::host_name::HostName;
-use crate::outcome::{DeniedElement, Outcome};
+use crate::outcome::{DeniedTarget, Outcome};
 use crate::pattern::HostPattern;
 use crate::rule::List;
 use crate::rule_set::RuleSet;
@@ -76,7 +76,7 @@ impl Policy {
             if let Some(pattern) = on_port(self.lists.blocked.for_name(alias), port) {
                 return Outcome::deny(Reason::AliasBlocked)
                     .with_rule(List::Blocked, pattern)
-                    .with_denied(DeniedElement::Alias(alias.clone()));
+                    .with_denied(DeniedTarget::Alias(alias.clone()));
             }
         }
         if addresses.is_empty() {
@@ -113,7 +113,7 @@ impl Policy {
                 }
                 Err(effective) => {
                     return Outcome::deny(Reason::AddressNotAllowed)
-                        .with_denied(DeniedElement::Address { address, effective });
+                        .with_denied(DeniedTarget::Address { address, effective });
                 }
             }
         }
@@ -226,7 +226,7 @@ impl AddressStatus {
         Self::Blocked(
             Outcome::deny(Reason::AddressBlocked)
                 .with_rule(List::Blocked, rule)
-                .with_denied(DeniedElement::Address { address, effective }),
+                .with_denied(DeniedTarget::Address { address, effective }),
         )
     }
 }

@@ -7,7 +7,7 @@ use super::evaluate::{NameStatus, listed, not_listed, on_port};
 use crate::decision::{Decision, Reason};
 use crate::embedded_ipv4;
 use crate::host_name::HostName;
-use crate::outcome::{DeniedElement, Outcome};
+use crate::outcome::{DeniedTarget, Outcome};
 use crate::pattern::HostPattern;
 use crate::rule::List;
 
@@ -88,6 +88,6 @@ fn not_unicast(address: IpAddr) -> Option<Outcome> {
         IpAddr::V4(v4) => v4.is_multicast() || v4.is_broadcast(),
         IpAddr::V6(v6) => v6.is_multicast(),
     })?;
-    let denied = DeniedElement::Address { address, effective };
+    let denied = DeniedTarget::Address { address, effective };
     Some(Outcome::deny(Reason::NotUnicast).with_denied(denied))
 }

@@ -42,6 +42,11 @@ with open("/tmp/other", "wb", buffering=0) as file:
     file.seek(1 << 40)
     assert error_of(lambda: file.write(b"x")) == "EFBIG"
 os.remove("/tmp/full")
+# A write of more than fits writes what fits.
+with open("/tmp/full", "wb", buffering=0) as file:
+    file.truncate((64 << 20) - 500_000)
+    file.seek(0, os.SEEK_END)
+    assert (file.write(bytes(1 << 20)), file.tell()) == (500_000, 64 << 20)
 assert fill("/tmp/full") == 64 << 20
 os.truncate("/tmp/full", 0)
 print("bytes")

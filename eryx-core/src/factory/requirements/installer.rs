@@ -11,7 +11,7 @@ use crate::factory::requirements::process::{FinishedProcess, ProcessEnd, Stop, r
 use crate::factory::requirements::requirement::name;
 use crate::factory::requirements::resolution::Resolution;
 use crate::factory::requirements::{CheckedRequirements, wheels};
-use crate::factory::wheel::{SANDBOX_PLATFORM, normalized};
+use crate::factory::wheel_name::{SANDBOX_PLATFORM, normalized};
 use crate::package_error::PackageError;
 
 /// The longest message that an error shows, in characters.

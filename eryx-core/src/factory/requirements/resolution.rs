@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::factory::requirements::requirement::name;
-use crate::factory::wheel::normalized;
+use crate::factory::wheel_name::normalized;
 
 /// The releases that pip tried. It begins with the newest one of each project.
 #[derive(Debug, Default)]

@@ -85,7 +85,7 @@ class UdpSocket(Description):
 
     def _bind(self, address: str, port: int) -> None:
         chosen = port != 0
-        if not chosen:
+        if not chosen and self._resource is not host.LOST:
             # The same number on the machine and inside, so that all peers see the same port.
             port = host.call_with_gc_retry(self._resource.bind).port
         self.binding = UDP.bind(
@@ -198,7 +198,7 @@ class UdpSocket(Description):
         address = self._resolve(destination, port)
         in_guest = self._find_in_guest(address, port)
         if in_guest is not None:
-            if self._uses_host:
+            if self._uses_host and self._resource is not host.LOST:
                 # Whatever is sent next reports that an earlier datagram was refused.
                 host.call(self._resource.take_error)
             return self._deliver(data, *in_guest)

@@ -58,6 +58,10 @@ impl Question {
     /// A message when the name does not fit into a query; no [`HostName`] is that long.
     pub(super) fn query_message(&self, edns: bool) -> Result<QueryMessage, String> {
         let mut message = Message::query();
+        // Not the generator of this thread, which a fork of the process copies.
+        let mut id = [0; 2];
+        getrandom::fill(&mut id).map_err(|error| error.to_string())?;
+        message.metadata.id = u16::from_ne_bytes(id);
         message.metadata.recursion_desired = true;
         message.add_query(Query::query(self.name.clone(), self.record_type));
         if edns {

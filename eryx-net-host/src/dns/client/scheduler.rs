@@ -9,11 +9,13 @@ use eryx_net_policy::HostName;
 use eryx_sync::Mutex;
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, Shared, WeakShared};
+use hickory_proto::rr::Name;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use super::address_families::Outcome;
+use super::address_families::{Outcome, query};
 use super::cache::Cache;
+use super::name_servers::NameServers;
 use crate::dns::resolver::{Answer, ResolveError};
 use crate::host_memory::HostMemory;
 use crate::limits::rate_limiter::{RateLimitWait, RateLimiter};
@@ -41,7 +43,7 @@ pub(super) struct LookupScheduler {
     /// Concurrent lookups of the same name share one query.
     in_flight: Mutex<HashMap<HostName, WeakShared<InFlight>>>,
     rate: RateLimiter,
-    pub(super) sockets: Semaphore,
+    sockets: Semaphore,
 }
 
 impl LookupScheduler {
@@ -64,30 +66,27 @@ impl LookupScheduler {
         Self::with_cache(Arc::clone(&self.cache))
     }
 
-    /// Returns the cached answer for `name`, the answer of a lookup in progress, or else the result
-    /// of `query`, which starts when the rate limit allows it.
-    pub(super) async fn resolve<F>(
+    /// Returns the cached answer for `name`, the answer of a lookup in progress, or else that of
+    /// `servers`, which are asked when the rate limit allows it. `absolute` is the name as a query
+    /// has it.
+    pub(super) async fn resolve(
         self: Arc<Self>,
         name: HostName,
-        query: impl FnOnce(Arc<Self>) -> F + Send + 'static,
-    ) -> Result<Answer, ResolveError>
-    where
-        F: Future<Output = Outcome> + Send + 'static,
-    {
+        absolute: Name,
+        servers: Arc<NameServers>,
+    ) -> Result<Answer, ResolveError> {
         if let Some(cached) = self.cache.get(&name) {
             return cached;
         }
-        self.join_or_start(name, query).await
+        self.join_or_start(name, absolute, servers).await
     }
 
-    fn join_or_start<F>(
+    fn join_or_start(
         self: Arc<Self>,
         name: HostName,
-        query: impl FnOnce(Arc<Self>) -> F + Send + 'static,
-    ) -> Shared<InFlight>
-    where
-        F: Future<Output = Outcome> + Send + 'static,
-    {
+        absolute: Name,
+        servers: Arc<NameServers>,
+    ) -> Shared<InFlight> {
         let mut in_flight = self.in_flight.lock();
         if let Some(lookup) = in_flight.get(&name).and_then(WeakShared::upgrade) {
             return lookup;
@@ -95,26 +94,23 @@ impl LookupScheduler {
         if in_flight.len() >= MAX_TRACKED {
             in_flight.retain(|_, lookup| lookup.upgrade().is_some());
         }
-        let lookup = spawn_and_join(Arc::clone(&self).query_when_allowed(name.clone(), query))
-            .boxed()
-            .shared();
+        let query = Arc::clone(&self).query_when_allowed(name.clone(), absolute, servers);
+        let lookup = spawn_and_join(query).boxed().shared();
         if let Some(weak) = lookup.downgrade() {
             in_flight.insert(name, weak);
         }
         lookup
     }
 
-    async fn query_when_allowed<F>(
+    async fn query_when_allowed(
         self: Arc<Self>,
         name: HostName,
-        query: impl FnOnce(Arc<Self>) -> F + Send + 'static,
-    ) -> Result<Answer, ResolveError>
-    where
-        F: Future<Output = Outcome> + Send + 'static,
-    {
+        absolute: Name,
+        servers: Arc<NameServers>,
+    ) -> Result<Answer, ResolveError> {
         let mut wait = RateLimitWait::default();
         poll_fn(|cx| wait.poll_acquire(cx, &self.rate, 1)).await;
-        let Outcome { answer, ttl } = query(Arc::clone(&self)).await;
+        let Outcome { answer, ttl } = query(&servers, &self.sockets, absolute).await;
         match &answer {
             Ok(answer) if answer.exceeds_limits() => {}
             Ok(answer) => self.cache.insert(&name, Some(answer), ttl),

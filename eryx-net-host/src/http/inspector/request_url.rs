@@ -51,7 +51,7 @@ impl Inspector {
     }
 
     /// Returns the URL of a request whose target is not known, because it is malformed.
-    pub(super) fn malformed_url(&self) -> String {
+    pub(super) fn url_of_malformed_request(&self) -> String {
         let port = self.peer.port.unwrap_or(self.peer.scheme.default_port());
         let mut url = self.url_without_path(port, "/".len());
         url.push('/');

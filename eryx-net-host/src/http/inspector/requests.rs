@@ -507,7 +507,7 @@ impl Inspector {
             return Ok(());
         }
         if !self.request_body.is_open {
-            let exchange = Exchange::new("", self.malformed_url(), None);
+            let exchange = Exchange::new("", self.url_of_malformed_request(), None);
             self.exchanges.push_back(exchange);
             self.current_start = self.to_peer.len();
         }
@@ -528,7 +528,7 @@ impl Inspector {
         if self.request_body.is_open {
             self.would_be_denied(&message);
         } else {
-            let mut exchange = Exchange::new("", self.malformed_url(), None);
+            let mut exchange = Exchange::new("", self.url_of_malformed_request(), None);
             exchange.would_be_denied(&message);
             self.entry.request_ended(exchange.end(None));
         }
