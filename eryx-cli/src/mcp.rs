@@ -8,6 +8,7 @@ use clap::Args;
 use eryx::CancelHandle;
 use eryx_mcp::{BearerToken, HttpOptions, Server};
 
+use crate::file_size_limit;
 use crate::interrupt::interrupted;
 use crate::sandbox_args::{PreparedSandbox, SandboxArgs, SetupError};
 use crate::value_parsers;
@@ -194,6 +195,7 @@ pub(crate) fn run(options: &Options) -> u8 {
         Ok(runtime) => runtime,
         Err(error) => return exit_with(EXIT_FAILED, &format!("cannot start: {error}")),
     };
+    file_size_limit::make_writes_fail(&runtime);
     let stop = CancelHandle::new();
     let status = runtime.block_on(options.serve(&stop));
     // Does not wait for the thread that reads standard input, which a client may keep open.

@@ -11,6 +11,7 @@ use eryx::{CancelHandle, Error, ExecuteResult, Limit, Program};
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 
+use crate::file_size_limit;
 use crate::files_args::OutArg;
 use crate::har_file::HarFile;
 use crate::interrupt::interrupted;
@@ -157,6 +158,7 @@ pub(crate) fn run(options: &Options) -> u8 {
         Ok(runtime) => runtime,
         Err(error) => return exit_with(EXIT_FAILED, &format!("cannot start: {error}")),
     };
+    file_size_limit::make_writes_fail(&runtime);
     let status = options
         .is_interactive()
         .map_err(SetupError::from)

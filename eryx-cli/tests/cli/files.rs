@@ -1,8 +1,9 @@
 //! The options `--file`, `--mount` and `--out`.
 
 use std::fs;
+use std::process::Command;
 
-use crate::command::{check, run, text};
+use crate::command::{ERYX, check, run, text};
 
 #[test]
 fn files_go_into_a_script_and_come_out_of_it() {
@@ -117,4 +118,37 @@ fn a_mistake_in_a_file_option_is_a_usage_error_before_the_script_runs() {
         let output = run(&[option, value], "print('ran')");
         check(&output, 2, "", wanted);
     }
+}
+
+/// Regression: a write to a mount beyond the limit on the size of files ended the process.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_write_to_a_mount_beyond_the_limit_on_the_size_of_files_is_an_error_of_the_script() {
+    let folder = tempfile::tempdir().expect("created");
+    let mount = format!("{}:/m:rw", folder.path().display());
+    let script = "import errno, os
+fd = os.open('/m/x', os.O_RDWR | os.O_CREAT)
+for write in (
+    lambda: os.ftruncate(fd, 200_000_001),
+    lambda: os.pwrite(fd, b'x', 200_000_000),
+):
+    try:
+        write()
+    except OSError as error:
+        print(errno.errorcode[error.errno])
+print(os.pwrite(fd, b'xyz', 199_999_999), os.stat(fd).st_size)
+";
+    let output = Command::new("prlimit")
+        .args([
+            "--fsize=200000000",
+            ERYX,
+            "run",
+            "--mount",
+            &mount,
+            "-c",
+            script,
+        ])
+        .output()
+        .expect("prlimit of util-linux starts");
+    check(&output, 0, "EFBIG\nEFBIG\n1 200000000\n", "");
 }

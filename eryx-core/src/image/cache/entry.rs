@@ -11,6 +11,7 @@ use rustix::fs::{
 };
 use sha2::{Digest, Sha256};
 
+use crate::host_resource::check_file_size;
 use crate::image::cache::directory::{Directory, is_own_file};
 use crate::image::machine_code::MachineCode;
 
