@@ -4,8 +4,8 @@ use wasmtime::ResourceLimiter;
 
 use crate::session_snapshot::MAX_MEMORY;
 
-/// Counts the linear memory of one instance, and denies growth past the limit, and of one memory past
-/// [`MAX_MEMORY`].
+/// Counts the linear memory of one instance, and denies growth past the limit, and of one memory
+/// past [`MAX_MEMORY`].
 #[derive(Debug)]
 pub(crate) struct MemoryLimiter {
     max: u64,

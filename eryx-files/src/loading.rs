@@ -117,8 +117,8 @@ impl fmt::Debug for Loading {
 /// What the content that is being loaded in this process needs.
 static NEEDS: Mutex<BTreeMap<LoadId, Vec<LoadId>>> = Mutex::new(BTreeMap::new());
 
-/// The first content needs the second one while this exists. `None`: nothing waits for the code that
-/// needs it.
+/// The first content needs the second one while this exists. `None`: nothing waits for the code
+/// that needs it.
 pub(crate) struct Need(Option<(LoadId, LoadId)>);
 
 impl Drop for Need {

@@ -264,8 +264,8 @@ impl Session {
         let has_calls = !self.functions.names().is_empty() || !self.providers.is_empty();
         let is_within = has_calls && runs_for(py, self.owner)?;
         let ended = if in_callback() || is_within {
-            // This thread cannot wait for the execution, which may be its own. If that has ended, the
-            // session is dropped here: the runtime has its connections.
+            // This thread cannot wait for the execution, which may be its own. If that has ended,
+            // the session is dropped here: the runtime has its connections.
             let _inside = runtime(py)?.enter();
             end(inner.close(), CancelHandle::new())
         } else {

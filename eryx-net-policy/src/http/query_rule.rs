@@ -9,9 +9,10 @@ use crate::http::rule_error::HttpRuleError;
 ///
 /// Names are compared after percent-decoding, with `+` as a space (WHATWG URL, 5.1). A required
 /// name has to be there exactly. A forbidden name is compared as the most generous servers do:
-/// without regard to ASCII case, with `;` between parameters as well, without white space around it,
-/// brackets around it or an index (`name[]`) after it, and with `.` and ` ` as `_`. A query with a name that cannot be
-/// decoded, or has an overlong UTF-8 sequence (RFC 3629, 3), is refused where a name is forbidden.
+/// without regard to ASCII case, with `;` between parameters as well, without white space around
+/// it, brackets around it or an index (`name[]`) after it, and with `.` and ` ` as `_`. A query
+/// with a name that cannot be decoded, or has an overlong UTF-8 sequence (RFC 3629, 3), is refused
+/// where a name is forbidden.
 /// Other parameters are permitted.
 ///
 /// Only the query is compared. A server may take the same parameter from a form in the body.
@@ -224,8 +225,9 @@ fn decode(name: &str, decoded: &mut Vec<u8>) -> Option<()> {
     Some(())
 }
 
-/// Returns the name as servers read it that drop brackets around it: `admin` of `[admin]`, `]admin`,
-/// `admin]` and `[[admin`, as Rack and qs (of Express) do. `None` for a name without a bracket.
+/// Returns the name as servers read it that drop brackets around it: `admin` of `[admin]`,
+/// `]admin`, `admin]` and `[[admin`, as Rack and qs (of Express) do. `None` for a name without a
+/// bracket.
 fn name_in_brackets(name: &[u8]) -> Option<Vec<u8>> {
     let is_bracket = |byte: &u8| matches!(byte, b'[' | b']');
     if !name.iter().any(is_bracket) {
