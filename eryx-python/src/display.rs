@@ -45,9 +45,13 @@ pub(crate) struct Display {
 enum Source {
     /// A representation of a value.
     Value(Vec<u8>),
-    /// A file, whose content is read when it is asked for. The files of the execution keep what
-    /// provides it.
-    File(String, FileContent, ChangedFiles),
+    /// A file, whose content is read when it is asked for.
+    File(
+        String,
+        FileContent,
+        #[expect(dead_code, reason = "the files of the execution keep what provides it")]
+        ChangedFiles,
+    ),
 }
 
 impl Display {
