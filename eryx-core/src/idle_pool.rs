@@ -1,13 +1,12 @@
 //! The idle instances: those that were reset after their program, and wait for the next one
 //! (`interpreter/reuse.rs`).
 
-use eryx_sync::{Mutex, MutexGuard};
+use eryx_sync::{Mutex, MutexGuard, try_lock};
 use wasmtime::Store;
 use wasmtime::component::Instance;
 
 use crate::bindings::Sandbox as Guest;
 use crate::memory_access::MemoryAccess;
-use crate::process_lock::try_lock;
 use crate::store_state::StoreState;
 
 /// The most instances that wait, of all images together. Each has up to a megabyte of memory.

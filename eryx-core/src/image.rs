@@ -13,6 +13,7 @@ mod yield_verifier;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use eryx_sync::ProcessLock;
 use sha2::{Digest as _, Sha256};
 
 pub use cache::{CacheEntry, CacheKind, UserCache};
@@ -27,7 +28,6 @@ use crate::idle_pool;
 use crate::image::machine_code::MachineCode;
 use crate::image::prelinked::PrelinkedImage;
 use crate::memory_reset::ImagePages;
-use crate::process_lock::ProcessLock;
 use crate::session_snapshot::Digest;
 
 /// How many images this process has loaded.

@@ -28,7 +28,6 @@ mod memory_reset;
 mod nesting;
 mod output;
 mod package_error;
-mod process_lock;
 mod program;
 mod program_error;
 mod provided_content;

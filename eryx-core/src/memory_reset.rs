@@ -10,12 +10,11 @@ use std::mem;
 use std::ops::Range;
 use std::sync::Arc;
 
-use eryx_sync::Mutex;
+use eryx_sync::{Mutex, try_lock};
 use wasmtime::Store;
 
 use crate::memory_access::{MAX_PARTS, MemoryAccess, Part};
 use crate::memory_changes::PageMap;
-use crate::process_lock::try_lock;
 use crate::session_snapshot::PAGE;
 use crate::store_state::StoreState;
 

@@ -24,10 +24,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
+use eryx_sync::ProcessLock;
 use wasmtime::{Config, Engine};
 
 use crate::host_resource::{HostResource, HostResourceError};
-use crate::process_lock::ProcessLock;
 use crate::signals::handlers::{FRONTS, last};
 use crate::signals::table::{Action, LEVELS, SIGNALS, Signal, address, is_same_action};
 

@@ -25,8 +25,11 @@ pub enum Error {
     /// The entry exists already (EEXIST).
     #[error("the entry exists already")]
     Exists,
-    /// The file would be larger than any file can be (EFBIG).
-    #[error("the file would be larger than any file can be (`max_file_bytes`)")]
+    /// The file would be larger than any file can be, or than the process may write (EFBIG).
+    #[error(
+        "the file would be larger than any file can be (`max_file_bytes`), or than this process \
+         may write (`ulimit -f`)"
+    )]
     FileTooLarge,
     /// An argument is not valid (EINVAL).
     #[error("an argument is not valid")]

@@ -10,7 +10,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use eryx_sync::Mutex;
+use eryx_sync::{Mutex, MutexGuard, ProcessLock, ProcessLockGuard};
 
 thread_local! {
     /// The content that this thread loads.
@@ -73,7 +73,9 @@ impl Loading {
         let Some(needing) = self.0.as_ref().map(|link| link.content) else {
             return Some(Need(None));
         };
-        let mut needs = NEEDS.lock();
+        let Some((_guard, mut needs)) = lock_needs() else {
+            return Some(Need(None));
+        };
         let mut reached = vec![content];
         let mut next = 0;
         while let Some(needed) = reached.get(next).copied() {
@@ -114,8 +116,18 @@ impl fmt::Debug for Loading {
     }
 }
 
-/// What the content that is being loaded in this process needs.
-static NEEDS: Mutex<BTreeMap<LoadId, Vec<LoadId>>> = Mutex::new(BTreeMap::new());
+/// What the content that is being loaded needs.
+type Needs = BTreeMap<LoadId, Vec<LoadId>>;
+
+/// Locks what the content that is being loaded in this process needs. Returns `None` if the process
+/// was forked while another thread had it locked: there is no check then.
+fn lock_needs() -> Option<(ProcessLockGuard<'static>, MutexGuard<'static, Needs>)> {
+    static LOCK: ProcessLock = ProcessLock::new();
+    static NEEDS: Mutex<Needs> = Mutex::new(BTreeMap::new());
+    let guard = LOCK.lock();
+    // Only a thread that this process does not have can hold it: the guard is dropped last.
+    NEEDS.try_lock().map(|needs| (guard, needs))
+}
 
 /// The first content needs the second one while this exists. `None`: nothing waits for the code
 /// that needs it.
@@ -126,7 +138,9 @@ impl Drop for Need {
         let Some((needing, content)) = self.0 else {
             return;
         };
-        let mut needs = NEEDS.lock();
+        let Some((_guard, mut needs)) = lock_needs() else {
+            return;
+        };
         if let Some(needed) = needs.get_mut(&needing) {
             if let Some(index) = needed.iter().position(|id| *id == content) {
                 needed.swap_remove(index);

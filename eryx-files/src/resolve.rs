@@ -125,7 +125,7 @@ impl<'a> Resolver<'a> {
     ///
     /// # Errors
     ///
-    /// [`Error::NotPermitted`] for an absolute path, and for `..` in the root.
+    /// [`Error::NotPermitted`] for an absolute path.
     pub(crate) fn resolve(
         &self,
         start: ResolvedDirectory,
@@ -320,7 +320,8 @@ impl<'a> Resolver<'a> {
 
     fn parent(&self, directory: ResolvedDirectory) -> Result<ResolvedDirectory> {
         let volume = match directory {
-            ResolvedDirectory::Node(0, Tree::ROOT) => return Err(Error::NotPermitted),
+            // As in Linux, the parent of the root is the root.
+            ResolvedDirectory::Node(0, Tree::ROOT) => return Ok(directory),
             ResolvedDirectory::Node(volume, Tree::ROOT) => volume,
             ResolvedDirectory::Node(volume, id) => {
                 let parent = self.node(volume, id)?.directory()?.parent;

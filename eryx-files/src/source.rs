@@ -5,6 +5,7 @@ use std::io;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
+use eryx_sync::ProcessLock;
 
 use crate::error::{Error, Result};
 use crate::loading::{LoadId, Loading};
@@ -40,6 +41,8 @@ pub struct Deferred {
     size: Option<u64>,
     begin: Box<Begin>,
     content: OnceLock<Result<Bytes>>,
+    /// Held while the content is loaded. A process that is forked meanwhile loads it itself.
+    loading: ProcessLock,
 }
 
 type Begin = dyn Fn() -> Provide + Send + Sync;
@@ -72,6 +75,7 @@ impl Deferred {
             size,
             begin: Box::new(begin),
             content: OnceLock::new(),
+            loading: ProcessLock::new(),
         }
     }
 
@@ -113,10 +117,15 @@ impl Deferred {
             }
             Ok(provided)
         };
-        self.content
-            .get_or_init(load)
-            .as_ref()
-            .map_err(|error| *error)
+        if !self.is_loaded() {
+            let _loading = self.loading.lock();
+            if !self.is_loaded() {
+                // Nothing else sets it while the lock is held.
+                let _ = self.content.set(load());
+            }
+        }
+        let content = self.content.get().ok_or(Error::Io)?;
+        content.as_ref().map_err(|error| *error)
     }
 
     /// Returns whether the content is loaded, or cannot be.

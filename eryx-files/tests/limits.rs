@@ -326,8 +326,6 @@ fn names_paths_and_targets_have_their_bounds() {
         ("", Error::NoEntry),
         ("/", Error::NotPermitted),
         ("/tmp", Error::NotPermitted),
-        ("..", Error::NotPermitted),
-        ("./../x", Error::NotPermitted),
         ("a\0b", Error::Invalid),
         ("\0", Error::Invalid),
     ] {
@@ -491,7 +489,8 @@ fn a_link_to_an_absolute_path_leads_to_the_root_of_the_program() {
         ("//a//", "x", "a"),
         ("/a", "x/b", "a/b"),
         ("/a/..", "x", "."),
-        ("/a/../..", "x", "error"),
+        ("/a/../..", "x", "."),
+        ("/../../a/b", "x", "a/b"),
         ("/a/b/c", "x", "error"),
     ] {
         files.symlink_at(target, root, "a/b/x").expect("created");

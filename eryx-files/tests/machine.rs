@@ -6,6 +6,7 @@ mod support;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -14,6 +15,7 @@ use eryx_files::{
     OpenFlags, SaveError, SaveFolder, Snapshot, Timestamp, save_changes, save_changes_to,
 };
 use rustix::fs::{CWD, FileType as SystemFileType, Mode, mknodat};
+use rustix::process::{Resource, getrlimit, setrlimit};
 
 use support::{CREATE, READ, start_with};
 
@@ -136,7 +138,7 @@ fn links_of_the_machine_lead_to_files_of_the_program() {
     for (path, expected) in [
         ("up", Err(Error::NoEntry)),
         ("two_up", Ok("of the program")),
-        ("far_up", Err(Error::NotPermitted)),
+        ("far_up", Ok("of the program")),
         ("absolute", Ok("of the program")),
         ("directory/file", Ok("content")),
         ("directory/../file", Ok("content")),
@@ -534,6 +536,67 @@ fn changes_are_saved_below_the_folder_and_nowhere_else() {
     assert_eq!((&*path, source), ("/a", Error::NotADirectory));
     assert!(!machine.path().join("mount/large").exists());
     save_changes(end.changes_since(&start), folder.join("missing")).expect_err("no folder");
+}
+
+/// Regression: SIGXFSZ ended the process.
+#[test]
+fn writing_more_than_the_process_may_is_an_error_and_does_not_end_it() {
+    const TEST: &str = "writing_more_than_the_process_may_is_an_error_and_does_not_end_it";
+    /// The variable that the process with the limit has.
+    const INSIDE: &str = "ERYX_FILE_SIZE_LIMIT";
+    if std::env::var_os(INSIDE).is_none() {
+        let output = Command::new(std::env::current_exe().expect("known"))
+            .args(["--exact", TEST, "--nocapture"])
+            .env(INSIDE, "1")
+            .output()
+            .expect("starts");
+        let printed = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{output:?}");
+        assert!(printed.contains("1 passed"), "{printed}");
+        return;
+    }
+    const LIMIT: u64 = 64 << 10;
+    let machine = machine();
+    let mount = machine.path().join("mount");
+    fs::write(mount.join("large"), vec![1; 2 * LIMIT as usize]).expect("a file");
+    let (mut files, root) = read_write(&mount, u64::MAX);
+    let start = files.snapshot();
+    let unlimited = getrlimit(Resource::Fsize);
+    let mut limit = unlimited;
+    limit.current = Some(LIMIT);
+    setrlimit(Resource::Fsize, limit).expect("may be lowered");
+
+    let mut open = |name| files.open_at(root, name, CREATE).expect("a file");
+    let (new, large) = (open("mnt/machine/new"), open("mnt/machine/large"));
+    let in_memory = open("in-memory");
+    assert_eq!(files.write(new, LIMIT - 2, b"abcd"), Ok(2));
+    for offset in [LIMIT, LIMIT + 1, u64::MAX] {
+        let written = files.write(new, offset, b"x");
+        assert_eq!(written, Err(Error::FileTooLarge), "{offset}");
+    }
+    assert_eq!(files.append(new, b"x"), Err(Error::FileTooLarge));
+    for size in [LIMIT + 1, u64::MAX] {
+        let set = files.set_size(new, size);
+        assert_eq!(set, Err(Error::FileTooLarge), "{size}");
+    }
+    files.set_size(new, LIMIT).expect("set");
+    // A file that is larger can be changed up to the limit.
+    assert_eq!(files.append(large, b"x"), Err(Error::FileTooLarge));
+    assert_eq!(files.write(large, LIMIT, b"x"), Err(Error::FileTooLarge));
+    assert_eq!(files.write(large, 0, b"x"), Ok(1));
+    let kept = fs::metadata(mount.join("large")).expect("a file");
+    assert_eq!(kept.len(), 2 * LIMIT);
+    files.set_size(large, 1).expect("set");
+
+    // Files in memory have no such limit, and cannot be saved.
+    files.set_size(in_memory, LIMIT + 1).expect("set");
+    let end = files.snapshot();
+    let error = save_changes(end.changes_since(&start), &mount).expect_err("too large");
+    let SaveError::File { path, source } = error else {
+        panic!("{error}");
+    };
+    assert_eq!((&*path, source), ("/in-memory", Error::FileTooLarge));
+    setrlimit(Resource::Fsize, unlimited).expect("may be raised again");
 }
 
 /// Returns changes that created a file of 20 MiB with this many names, and another one that is

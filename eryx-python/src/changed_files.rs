@@ -13,8 +13,8 @@ use pyo3::types::{PyBytes, PyDict, PyTuple};
 
 use crate::arguments::{path, text};
 use crate::display::Display;
-use crate::files::ContentProviders;
 use crate::pickle::{Reduced, reduce};
+use crate::traced_functions::TracedFunctions;
 
 /// The files that an execution changed: a read-only mapping from the paths of the files that it
 /// created or modified to their content, bytes, as it was at the end.
@@ -47,7 +47,7 @@ struct Files {
     /// file 10,000 names, and `dict` of the mapping has the bytes of all.
     shared: OnceLock<HashMap<ContentId, PyOnceLock<Py<PyBytes>>>>,
     /// What provides the content of files that the program renamed and did not read.
-    providers: OnceLock<ContentProviders>,
+    providers: OnceLock<TracedFunctions>,
 }
 
 enum Source {
@@ -388,7 +388,7 @@ impl ChangedFiles {
 
     /// Keeps what provides the content of files, if a file is among them that was not read. The
     /// garbage collector does not see this reference.
-    pub(crate) fn keep(&self, py: Python<'_>, providers: &ContentProviders) {
+    pub(crate) fn keep(&self, py: Python<'_>, providers: &TracedFunctions) {
         let is_unread = |kind: &ChangeKind| match entry(kind) {
             Some(Entry::File(content)) => !content.is_loaded(),
             _ => false,

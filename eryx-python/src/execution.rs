@@ -10,7 +10,7 @@ use eryx::{CancelHandle, Nesting};
 use eryx_sync::{Mutex, MutexGuard};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyString};
+use pyo3::types::{PyBool, PyBytes, PyString};
 use tokio::sync::Mutex as AsyncMutex;
 
 use crate::call_queue::{Call, CallQueue};
@@ -18,11 +18,11 @@ use crate::callbacks::{CallbackDispatcher, Callbacks, ExecutionCallbacks};
 use crate::changed_files::ChangedFiles;
 use crate::error::{CancelledError, SessionClosedError, exception};
 use crate::execution_registry::{ActiveExecution, OwnerId};
-use crate::files::ContentProviders;
 use crate::functions::{EmbedderFunctions, FunctionContext};
 use crate::result::ExecuteResult;
 use crate::runtime::{runtime, wait};
 use crate::session::Session;
+use crate::traced_functions::TracedFunctions;
 
 /// A session, for the objects and calls that use it one at a time.
 pub(crate) type SharedSession = Arc<SessionSlot>;
@@ -91,6 +91,8 @@ pub(crate) enum Work {
     Fork(ForkTarget),
     /// Return the state of the session.
     Snapshot,
+    /// Close the session, whose other calls were cancelled.
+    Close,
     /// Continue the session with this state.
     Restore(Vec<u8>, ForkTarget),
 }
@@ -102,7 +104,7 @@ pub(crate) struct ForkTarget {
     pub(crate) builder: eryx::SandboxBuilder,
     pub(crate) dispatcher: Option<Arc<CallbackDispatcher>>,
     pub(crate) functions: EmbedderFunctions,
-    pub(crate) providers: ContentProviders,
+    pub(crate) providers: TracedFunctions,
 }
 
 impl ForkTarget {
@@ -112,7 +114,7 @@ impl ForkTarget {
         builder: eryx::SandboxBuilder,
         callbacks: Callbacks,
         functions: EmbedderFunctions,
-        providers: ContentProviders,
+        providers: TracedFunctions,
     ) -> PyResult<Self> {
         if callbacks.is_empty() {
             return Ok(Self {
@@ -144,7 +146,7 @@ pub(crate) struct ExecutionRequest {
     /// What calls of functions need; `None` if there are none.
     pub(crate) functions: Option<FunctionContext>,
     /// What provides the content of the files, until the program has ended.
-    pub(crate) providers: ContentProviders,
+    pub(crate) providers: TracedFunctions,
 }
 
 /// The result of a call.
@@ -152,6 +154,7 @@ enum Returned {
     Result(Box<eryx::ExecuteResult>),
     Session(Box<(eryx::Session, ForkTarget)>),
     Snapshot(Vec<u8>),
+    Closed,
 }
 
 impl Returned {
@@ -163,6 +166,7 @@ impl Returned {
                 Bound::new(py, Session::new(py, session, target))?.into_any()
             }
             Self::Snapshot(bytes) => PyBytes::new(py, &bytes).into_any(),
+            Self::Closed => PyBool::new(py, true).to_owned().into_any(),
         }
         .unbind())
     }
@@ -215,12 +219,25 @@ impl ExecutionRequest {
                             .await
                             .map(|session| Returned::Session(Box::new((session, target))))
                     }
-                    Work::Fork(_) | Work::Snapshot => unreachable!("these are of sessions"),
+                    Work::Fork(_) | Work::Snapshot | Work::Close => {
+                        unreachable!("these are of sessions")
+                    }
                 };
                 Outcome {
                     callbacks,
                     result,
-                    providers: ContentProviders::default(),
+                    providers: TracedFunctions::default(),
+                }
+            }
+            Target::Session(shared) if matches!(self.work, Work::Close) => {
+                let mut guard = shared.lock().await;
+                let callbacks = start(self.dispatcher);
+                // The events of the connections that this closes are passed to the callbacks.
+                drop(guard.take());
+                Outcome {
+                    callbacks,
+                    result: Ok(Returned::Closed),
+                    providers: TracedFunctions::default(),
                 }
             }
             Target::Session(shared) => {
@@ -231,7 +248,7 @@ impl ExecutionRequest {
                         return Outcome {
                             callbacks: None,
                             result: Err(CallError::Cancelled),
-                            providers: ContentProviders::default(),
+                            providers: TracedFunctions::default(),
                         };
                     }
                     guard = shared.lock() => guard,
@@ -240,7 +257,7 @@ impl ExecutionRequest {
                     return Outcome {
                         callbacks: None,
                         result: Err(CallError::SessionClosed),
-                        providers: ContentProviders::default(),
+                        providers: TracedFunctions::default(),
                     };
                 };
                 let callbacks = start(self.dispatcher);
@@ -265,6 +282,7 @@ impl ExecutionRequest {
                     Work::Snapshot => until_cancelled(&cancel, Box::pin(session.snapshot()))
                         .await
                         .map(Returned::Snapshot),
+                    Work::Close => unreachable!("closed above"),
                     Work::Restore(..) => unreachable!("this is of sandboxes"),
                 };
                 drop(guard);
@@ -273,7 +291,7 @@ impl ExecutionRequest {
                 Outcome {
                     callbacks,
                     result,
-                    providers: ContentProviders::default(),
+                    providers: TracedFunctions::default(),
                 }
             }
         }
@@ -312,7 +330,7 @@ struct Outcome {
     callbacks: Option<(Arc<ExecutionCallbacks>, Arc<CallbackDispatcher>)>,
     result: Result<Returned, CallError>,
     /// What provides the content of files that the program renamed and did not read.
-    providers: ContentProviders,
+    providers: TracedFunctions,
 }
 
 impl Outcome {
@@ -395,21 +413,33 @@ enum State {
 }
 
 impl Execution {
-    /// Returns the coroutine that runs `request`.
-    pub(crate) fn coroutine(
-        py: Python<'_>,
-        request: ExecutionRequest,
-    ) -> PyResult<Bound<'_, PyAny>> {
-        let execution = Self {
+    fn new(py: Python<'_>, request: ExecutionRequest) -> Self {
+        Self {
             _callbacks: request
                 .dispatcher
                 .as_ref()
                 .map(|dispatcher| dispatcher.callbacks().clone_ref(py)),
             dispatcher: request.dispatcher.clone(),
             state: Mutex::new(State::Waiting(Box::new(request))),
-        };
+        }
+    }
+
+    /// Returns the coroutine that runs `request`.
+    pub(crate) fn coroutine(
+        py: Python<'_>,
+        request: ExecutionRequest,
+    ) -> PyResult<Bound<'_, PyAny>> {
         py.import("eryx._asyncio")?
-            .call_method1("run", (Bound::new(py, execution)?,))
+            .call_method1("run", (Bound::new(py, Self::new(py, request))?,))
+    }
+
+    /// Returns the coroutine that runs `request`, a [`Work::Close`], and returns `None`.
+    pub(crate) fn coroutine_of_close(
+        py: Python<'_>,
+        request: ExecutionRequest,
+    ) -> PyResult<Bound<'_, PyAny>> {
+        py.import("eryx._asyncio")?
+            .call_method1("close", (Bound::new(py, Self::new(py, request))?,))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -9,7 +9,7 @@ use eryx::{MountAccess, ProvideContent};
 use eryx_sync::Mutex;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyByteArray, PyBytes, PyMemoryView, PyTuple, PyWeakrefReference};
+use pyo3::types::{PyByteArray, PyBytes, PyMemoryView};
 use pyo3::{PyTraverseError, PyVisit};
 
 use crate::arguments::{
@@ -18,6 +18,7 @@ use crate::arguments::{
 };
 use crate::execution_registry::RunningFunction;
 use crate::functions::{FunctionContext, current_execution};
+use crate::traced_functions::{TracedFunction, TracedFunctions, WeakFunction};
 
 /// The files that the programs of a sandbox find when they start, for ``Sandbox(files=...)``.
 ///
@@ -43,55 +44,7 @@ pub(crate) struct Files(Mutex<State>);
 #[derive(Default)]
 struct State {
     files: eryx::Files,
-    providers: Vec<Py<ContentProvider>>,
-}
-
-/// A function that provides the content of a file. The file in `eryx::Files` has a weak reference
-/// to this: the garbage collector would not see another one there. Whatever may still read the file
-/// has [`ContentProviders`].
-#[pyclass(module = "eryx._eryx", frozen, weakref)]
-struct ContentProvider(Py<PyAny>);
-
-#[pymethods]
-impl ContentProvider {
-    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        visit.call(&self.0)
-    }
-}
-
-/// Keeps the functions that provide the content of files: a tuple of [`ContentProvider`]s, if there
-/// are any.
-#[derive(Default)]
-pub(crate) struct ContentProviders(Option<Py<PyTuple>>);
-
-impl ContentProviders {
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_none()
-    }
-
-    /// Visits the functions for the garbage collector.
-    pub(crate) fn visit(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
-        visit.call(&self.0)
-    }
-
-    pub(crate) fn clone_ref(&self, py: Python<'_>) -> Self {
-        Self(self.0.as_ref().map(|providers| providers.clone_ref(py)))
-    }
-
-    /// Returns these and `others`.
-    pub(crate) fn and(&self, py: Python<'_>, others: Self) -> PyResult<Self> {
-        match (&self.0, &others.0) {
-            (Some(these), Some(others)) => {
-                let all = these
-                    .bind(py)
-                    .as_sequence()
-                    .concat(others.bind(py).as_sequence())?;
-                Ok(Self(Some(all.cast_into::<PyTuple>()?.unbind())))
-            }
-            (_, None) => Ok(self.clone_ref(py)),
-            (None, _) => Ok(others),
-        }
-    }
+    providers: Vec<Py<TracedFunction>>,
 }
 
 #[pymethods]
@@ -229,9 +182,8 @@ impl Files {
             _ => None,
         };
         callback("function", "no argument", Some(function))?;
-        let py = function.py();
-        let provider = Py::new(py, ContentProvider(function.clone().unbind()))?;
-        let weak = Arc::new(PyWeakrefReference::new(provider.bind(py))?.unbind());
+        let (provider, weak) = TracedFunction::new(function)?;
+        let weak = Arc::new(weak);
         let name: Arc<str> = path.as_str().into();
         let begin = move || -> ProvideContent {
             let (weak, name, execution) = (Arc::clone(&weak), name.clone(), current_execution());
@@ -291,7 +243,7 @@ impl Files {
 pub(crate) struct ProvidedFiles {
     pub(crate) files: eryx::Files,
     /// The functions among them are called as long as this is kept.
-    pub(crate) providers: ContentProviders,
+    pub(crate) providers: TracedFunctions,
 }
 
 /// Returns the files of the argument `name`: a `Files`, or a mapping from paths to content.
@@ -299,7 +251,7 @@ pub(crate) fn files(name: &str, value: &Bound<'_, PyAny>) -> PyResult<ProvidedFi
     let Ok(files) = value.cast::<Files>() else {
         return Ok(ProvidedFiles {
             files: from_dict(name, value)?,
-            providers: ContentProviders::default(),
+            providers: TracedFunctions::default(),
         });
     };
     let py = value.py();
@@ -308,13 +260,9 @@ pub(crate) fn files(name: &str, value: &Bound<'_, PyAny>) -> PyResult<ProvidedFi
         let providers = state.providers.iter().map(|each| each.clone_ref(py));
         (state.files.clone(), providers.collect::<Vec<_>>())
     };
-    let providers = match providers.is_empty() {
-        true => None,
-        false => Some(PyTuple::new(py, providers)?.unbind()),
-    };
     Ok(ProvidedFiles {
         files,
-        providers: ContentProviders(providers),
+        providers: TracedFunctions::new(py, providers)?,
     })
 }
 
@@ -377,20 +325,17 @@ pub(crate) fn bytes(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
 /// needs it; without one the embedder reads the file, on this thread.
 fn call_provider(
     py: Python<'_>,
-    provider: &Py<PyWeakrefReference>,
+    provider: &WeakFunction,
     name: &str,
     size: Option<u64>,
     execution: Option<Arc<FunctionContext>>,
 ) -> io::Result<Vec<u8>> {
     let _running = RunningFunction::begin();
-    let provider = provider.bind(py).upgrade();
-    let provider = provider.and_then(|object| object.cast_into::<ContentProvider>().ok());
-    let Some(provider) = provider else {
+    let Some(function) = provider.upgrade(py) else {
         return Err(io::Error::other("nothing may read the file any more"));
     };
-    let function = provider.get().0.bind(py);
     let content = match execution {
-        Some(execution) => execution.call_provider(function),
+        Some(execution) => execution.call_provider(&function),
         None => function.call0(),
     };
     content
@@ -398,7 +343,7 @@ fn call_provider(
         .and_then(|content| check_size(name, size, content))
         .map_err(|error| {
             let reason = io::Error::other(error.to_string());
-            error.write_unraisable(py, Some(function));
+            error.write_unraisable(py, Some(&function));
             reason
         })
 }

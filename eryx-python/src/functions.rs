@@ -16,8 +16,8 @@ use pyo3::{PyTraverseError, PyVisit};
 
 use crate::arguments::{Item, items, string, wrong_type};
 use crate::execution_registry::{OwnerId, RunningFunction};
-use crate::files::ContentProviders;
 use crate::runtime::{AttachedThread, allow_nested};
+use crate::traced_functions::TracedFunctions;
 
 tokio::task_local! {
     /// The execution that a call belongs to.
@@ -121,7 +121,7 @@ impl EmbedderFunctions {
         py: Python<'_>,
         owner: OwnerId,
         is_session: bool,
-        providers: &ContentProviders,
+        providers: &TracedFunctions,
     ) -> PyResult<Option<FunctionContext>> {
         if self.callables.is_empty() && providers.is_empty() {
             return Ok(None);

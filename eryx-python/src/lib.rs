@@ -34,6 +34,7 @@ mod sandbox_settings;
 mod secret;
 mod session;
 mod session_files;
+mod traced_functions;
 mod verdict;
 
 /// The compiled half of the package `eryx`. The package re-exports its public names.

@@ -13,15 +13,17 @@ use eryx::net::policy::HostError;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
+use pyo3::{PyTraverseError, PyVisit};
 use serde_json::json;
 
 use crate::arguments::{keywords_only, non_negative_int, str_list, text, wrong_type};
 use crate::error::{ConfigError, warn_user};
 use crate::http_rule;
 use crate::secret;
+use crate::traced_functions::TracedFunctions;
 use crate::verdict::Verdict;
 pub(crate) use keywords::{add_properties, names};
-use keywords::{certificate_bytes, from_keywords, validated};
+use keywords::{certificate_bytes, config_error, from_keywords, validated};
 
 #[doc = net_settings!(signature)]
 /// The hosts that a sandbox may reach on the network, and its limits: an immutable value.
@@ -42,8 +44,17 @@ use keywords::{certificate_bytes, from_keywords, validated};
 /// True
 /// >>> sandbox = eryx.Sandbox(network=config)
 #[pyclass(module = "eryx", frozen, eq)]
-#[derive(Clone, PartialEq)]
-pub(crate) struct NetConfig(pub(crate) Config);
+pub(crate) struct NetConfig(
+    pub(crate) Config,
+    /// The functions that return the values of its secrets.
+    pub(crate) TracedFunctions,
+);
+
+impl PartialEq for NetConfig {
+    fn eq(&self, other: &Self) -> bool {
+        self.0 == other.0
+    }
+}
 
 #[pymethods]
 impl NetConfig {
@@ -65,7 +76,7 @@ impl NetConfig {
     /// []
     #[staticmethod]
     fn permissive() -> Self {
-        Self(Config::permissive())
+        Self(Config::permissive(), TracedFunctions::default())
     }
 
     /// Return a copy with one more allowed host. The first one restricts the sandbox to it. A
@@ -74,8 +85,8 @@ impl NetConfig {
     /// >>> import eryx
     /// >>> eryx.NetConfig().allow_host("api.example.com").allowed_hosts
     /// ['api.example.com']
-    fn allow_host(&self, pattern: &Bound<'_, PyAny>) -> PyResult<Self> {
-        wrap(self.0.allow_host(&text("pattern", pattern)?))
+    fn allow_host(&self, py: Python<'_>, pattern: &Bound<'_, PyAny>) -> PyResult<Self> {
+        self.changed(py, self.0.allow_host(&text("pattern", pattern)?))
     }
 
     /// Return a copy with one more blocked host.
@@ -83,8 +94,8 @@ impl NetConfig {
     /// >>> import eryx
     /// >>> eryx.NetConfig(blocked_hosts=[]).block_host("*.local").blocked_hosts
     /// ['*.local']
-    fn block_host(&self, pattern: &Bound<'_, PyAny>) -> PyResult<Self> {
-        wrap(self.0.block_host(&text("pattern", pattern)?))
+    fn block_host(&self, py: Python<'_>, pattern: &Bound<'_, PyAny>) -> PyResult<Self> {
+        self.changed(py, self.0.block_host(&text("pattern", pattern)?))
     }
 
     /// Return a copy with the loopback entries taken out of the blocked hosts, and nothing else.
@@ -92,8 +103,8 @@ impl NetConfig {
     /// >>> import eryx
     /// >>> "localhost" in eryx.NetConfig().allow_localhost().blocked_hosts
     /// False
-    fn allow_localhost(&self) -> Self {
-        Self(self.0.allow_localhost())
+    fn allow_localhost(&self, py: Python<'_>) -> Self {
+        self.copy(py, self.0.allow_localhost())
     }
 
     /// Return a copy with the addresses of one more network exempt from the blocked hosts.
@@ -101,8 +112,8 @@ impl NetConfig {
     /// >>> import eryx
     /// >>> eryx.NetConfig().allow_network("10.20.0.0/16").check("10.20.3.4", 80).is_allowed
     /// True
-    fn allow_network(&self, network: &Bound<'_, PyAny>) -> PyResult<Self> {
-        wrap(self.0.allow_network(&text("network", network)?))
+    fn allow_network(&self, py: Python<'_>, network: &Bound<'_, PyAny>) -> PyResult<Self> {
+        self.changed(py, self.0.allow_network(&text("network", network)?))
     }
 
     /// Return a copy with one more pattern of names that may resolve to blocked addresses.
@@ -111,8 +122,8 @@ impl NetConfig {
     /// >>> config = eryx.NetConfig().allow_internal_host("db.corp:5432")
     /// >>> config.check_resolved("db.corp", ["10.1.2.3"], 5432).is_allowed
     /// True
-    fn allow_internal_host(&self, pattern: &Bound<'_, PyAny>) -> PyResult<Self> {
-        wrap(self.0.allow_internal_host(&text("pattern", pattern)?))
+    fn allow_internal_host(&self, py: Python<'_>, pattern: &Bound<'_, PyAny>) -> PyResult<Self> {
+        self.changed(py, self.0.allow_internal_host(&text("pattern", pattern)?))
     }
 
     /// Return a copy that allows UDP to hosts that match one more pattern with a port, as far as a
@@ -126,8 +137,8 @@ impl NetConfig {
     /// Traceback (most recent call last):
     ///     ...
     /// eryx.ConfigError: `9.9.9.9` is not a host pattern: UDP is allowed port by port; ...
-    fn allow_udp(&self, pattern: &Bound<'_, PyAny>) -> PyResult<Self> {
-        wrap(self.0.allow_udp(&text("pattern", pattern)?))
+    fn allow_udp(&self, py: Python<'_>, pattern: &Bound<'_, PyAny>) -> PyResult<Self> {
+        self.changed(py, self.0.allow_udp(&text("pattern", pattern)?))
     }
 
     /// Return a copy that trusts further certificates, in addition to the public root certificates.
@@ -143,8 +154,9 @@ impl NetConfig {
     /// Traceback (most recent call last):
     ///     ...
     /// eryx.ConfigError: the root certificate cannot be used: the root certificate is empty: ...
-    fn with_root_cert(&self, certificate: &Bound<'_, PyAny>) -> PyResult<Self> {
-        wrap(
+    fn with_root_cert(&self, py: Python<'_>, certificate: &Bound<'_, PyAny>) -> PyResult<Self> {
+        self.changed(
+            py,
             self.0
                 .with_root_cert(&certificate_bytes("certificate", certificate)?),
         )
@@ -157,8 +169,8 @@ impl NetConfig {
     /// >>> eryx.NetConfig().allow_unverified_tls() == eryx.NetConfig()
     /// False
     #[pyo3(signature = (allow=true))]
-    fn allow_unverified_tls(&self, allow: bool) -> Self {
-        Self(self.0.allow_unverified_tls(allow))
+    fn allow_unverified_tls(&self, py: Python<'_>, allow: bool) -> Self {
+        self.copy(py, self.0.allow_unverified_tls(allow))
     }
 
     /// Return a copy with fixed addresses for these names, which replace all earlier ones. The
@@ -167,8 +179,9 @@ impl NetConfig {
     /// >>> import eryx
     /// >>> eryx.NetConfig().with_hosts({"db.example": ["192.0.2.7"]}).hosts
     /// {'db.example': ['192.0.2.7']}
-    fn with_hosts(&self, hosts: &Bound<'_, PyAny>) -> PyResult<Self> {
-        keywords::with_setting(&self.0, "hosts", &keywords::hosts(hosts)?).map(Self)
+    fn with_hosts(&self, py: Python<'_>, hosts: &Bound<'_, PyAny>) -> PyResult<Self> {
+        keywords::with_setting(&self.0, "hosts", &keywords::hosts(hosts)?)
+            .map(|config| self.copy(py, config))
     }
 
     /// Return a copy with one name server in place of the system's: ``"192.0.2.53"`` or
@@ -177,9 +190,9 @@ impl NetConfig {
     /// >>> import eryx
     /// >>> eryx.NetConfig().with_dns_server("192.0.2.53").dns_server
     /// '192.0.2.53:53'
-    fn with_dns_server(&self, address: &Bound<'_, PyAny>) -> PyResult<Self> {
+    fn with_dns_server(&self, py: Python<'_>, address: &Bound<'_, PyAny>) -> PyResult<Self> {
         let address = json!(text("address", address)?);
-        keywords::with_setting(&self.0, "dns_server", &address).map(Self)
+        keywords::with_setting(&self.0, "dns_server", &address).map(|config| self.copy(py, config))
     }
 
     /// Return a copy with one more rule for HTTP requests.
@@ -191,8 +204,8 @@ impl NetConfig {
     /// >>> config = eryx.NetConfig().with_http_rule("GET api.example.com/user")
     /// >>> config.http_rules
     /// [eryx.HttpRule('api.example.com', methods=['GET'], paths=['/user'])]
-    fn with_http_rule(&self, rule: &Bound<'_, PyAny>) -> PyResult<Self> {
-        wrap(self.0.with_http_rule(http_rule::rule("rule", rule)?))
+    fn with_http_rule(&self, py: Python<'_>, rule: &Bound<'_, PyAny>) -> PyResult<Self> {
+        self.changed(py, self.0.with_http_rule(http_rule::rule("rule", rule)?))
     }
 
     /// Return a copy with one more secret.
@@ -205,12 +218,16 @@ impl NetConfig {
     /// >>> token = eryx.Secret("ghp_0123456789", hosts=["api.github.com"])
     /// >>> eryx.NetConfig().with_secret("GITHUB_TOKEN", token).secrets
     /// {'GITHUB_TOKEN': <eryx.Secret for api.github.com in authorization>}
-    fn with_secret(&self, name: &Bound<'_, PyAny>, secret: &Bound<'_, PyAny>) -> PyResult<Self> {
+    fn with_secret(
+        &self,
+        py: Python<'_>,
+        name: &Bound<'_, PyAny>,
+        secret: &Bound<'_, PyAny>,
+    ) -> PyResult<Self> {
         let name = text("name", name)?;
-        wrap(
-            self.0
-                .with_secret(secret::named_secret(&name, "secret", secret)?),
-        )
+        let (secret, functions) = secret::named_secret(&name, "secret", secret)?;
+        let Self(config, own_functions) = self.changed(py, self.0.with_secret(secret))?;
+        Ok(Self(config, own_functions.and(py, functions)?))
     }
 
     /// Return a copy that connects through a proxy: a URL, or ``"env"`` for the proxy of the
@@ -224,9 +241,9 @@ impl NetConfig {
     /// Traceback (most recent call last):
     ///     ...
     /// eryx.ConfigError: a configuration whose proxy has a password cannot be written down: ...
-    fn with_proxy(&self, proxy: &Bound<'_, PyAny>) -> PyResult<Self> {
+    fn with_proxy(&self, py: Python<'_>, proxy: &Bound<'_, PyAny>) -> PyResult<Self> {
         let proxy = json!(text("proxy", proxy)?);
-        validated(keywords::with_setting(&self.0, "proxy", &proxy)?)
+        validated(self.copy(py, keywords::with_setting(&self.0, "proxy", &proxy)?))
     }
 
     /// Return a copy that connects without a proxy.
@@ -234,8 +251,8 @@ impl NetConfig {
     /// >>> import eryx
     /// >>> eryx.NetConfig(proxy="http://proxy.example:3128").without_proxy().proxy is None
     /// True
-    fn without_proxy(&self) -> PyResult<Self> {
-        validated(self.0.without_proxy())
+    fn without_proxy(&self, py: Python<'_>) -> PyResult<Self> {
+        validated(self.copy(py, self.0.without_proxy()))
     }
 
     /// Return a copy with one more pattern of hosts that are connected to without the proxy.
@@ -243,8 +260,8 @@ impl NetConfig {
     /// >>> import eryx
     /// >>> eryx.NetConfig(proxy="http://proxy.example:3128").bypass_proxy("*.corp").no_proxy
     /// ['*.corp']
-    fn bypass_proxy(&self, pattern: &Bound<'_, PyAny>) -> PyResult<Self> {
-        wrap(self.0.bypass_proxy(&text("pattern", pattern)?))
+    fn bypass_proxy(&self, py: Python<'_>, pattern: &Bound<'_, PyAny>) -> PyResult<Self> {
+        self.changed(py, self.0.bypass_proxy(&text("pattern", pattern)?))
     }
 
     /// Return a copy with other values for some settings, by the keywords of the constructor.
@@ -258,7 +275,7 @@ impl NetConfig {
     fn replace(&self, py: Python<'_>, settings: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {
         let all = dict_of(&self.0.without_proxy(), py)?;
         // A dict of plain values does not have those of secrets.
-        all.set_item("secrets", secret::to_dict(py, self.0.secrets())?)?;
+        all.set_item("secrets", secret::to_dict(py, self.0.secrets(), &self.1)?)?;
         let mut proxy = self.0.proxy().cloned();
         if let Some(settings) = settings {
             if settings.contains("proxy")? {
@@ -332,7 +349,9 @@ impl NetConfig {
     #[staticmethod]
     fn from_file(py: Python<'_>, path: &Bound<'_, PyAny>) -> PyResult<Self> {
         let path = crate::arguments::path("path", path)?;
-        let config = wrap(py.detach(|| Config::from_toml_file(&path)))?;
+        let config = py.detach(|| Config::from_toml_file(&path));
+        let config = config.map_err(config_error)?;
+        let config = validated(Self(config, TracedFunctions::default()))?;
         for warning in config.0.warnings() {
             warn_user(py, &format!("{}: {warning}", path.display()))?;
         }
@@ -431,7 +450,7 @@ impl NetConfig {
     }
 
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
-        let default = Self(Config::default()).to_dict(py)?;
+        let default = dict_of(&Config::default(), py)?;
         let own = self.shown_dict(py)?;
         let mut settings = Vec::new();
         for name in names() {
@@ -476,6 +495,12 @@ impl NetConfig {
         hasher.finish()
     }
 
+    /// Visits the references for the garbage collector. There is no `__clear__`: a configuration is
+    /// immutable, so that every reference cycle contains another, mutable object.
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        self.1.visit(&visit)
+    }
+
     fn __copy__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
         slf
     }
@@ -486,6 +511,20 @@ impl NetConfig {
 }
 
 impl NetConfig {
+    /// Returns a configuration with the secrets of this one.
+    fn copy(&self, py: Python<'_>, config: Config) -> Self {
+        Self(config, self.1.clone_ref(py))
+    }
+
+    /// Returns a changed configuration with the secrets of this one, unless it is invalid.
+    fn changed(
+        &self,
+        py: Python<'_>,
+        config: Result<Config, eryx::net::ConfigError>,
+    ) -> PyResult<Self> {
+        validated(self.copy(py, config.map_err(config_error)?))
+    }
+
     /// Returns every setting as :meth:`to_dict` does, with `***` for the credentials of the proxy.
     fn shown_dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let dict = dict_of(&self.0.without_proxy(), py)?;
@@ -498,24 +537,15 @@ impl NetConfig {
 
 /// Returns every setting as :meth:`to_dict` does: secrets without their values.
 fn dict_of<'py>(config: &Config, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-    let config_error = |error: String| ConfigError::new_err(error);
-    let without_secrets = config.with_secrets([]);
-    let without_secrets = without_secrets.map_err(|error| config_error(error.to_string()))?;
-    let text = serde_json::to_string(&without_secrets);
-    let text = text.map_err(|error| config_error(error.to_string()))?;
+    let without_secrets = config.with_secrets([]).map_err(config_error)?;
+    let text = serde_json::to_string(&without_secrets)
+        .map_err(|error| ConfigError::new_err(error.to_string()))?;
     let dict = py.import("json")?.call_method1("loads", (text,))?;
     let dict = dict.cast_into::<PyDict>()?;
     if config.secrets().len() > 0 {
         dict.set_item("secrets", secret::to_plain_dict(py, config.secrets())?)?;
     }
     Ok(dict)
-}
-
-fn wrap(config: Result<Config, eryx::net::ConfigError>) -> PyResult<NetConfig> {
-    match config {
-        Ok(config) => validated(config),
-        Err(error) => Err(ConfigError::new_err(error.to_string())),
-    }
 }
 
 fn port_number(port: Option<&Bound<'_, PyAny>>) -> PyResult<Option<u16>> {

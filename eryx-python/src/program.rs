@@ -10,8 +10,9 @@ use crate::arguments::{
     wrong_type,
 };
 use crate::error::exception;
-use crate::files::{ContentProviders, files};
+use crate::files::files;
 use crate::json_values;
+use crate::traced_functions::TracedFunctions;
 
 const NAMES: [&str; 6] = ["inputs", "value", "stdin", "argv", "env", "files"];
 
@@ -19,7 +20,7 @@ const NAMES: [&str; 6] = ["inputs", "value", "stdin", "argv", "env", "files"];
 pub(crate) struct ProvidedProgram {
     pub(crate) program: Program,
     /// What provides the content of its files.
-    pub(crate) providers: ContentProviders,
+    pub(crate) providers: TracedFunctions,
 }
 
 /// Returns the program with the source `code` and the keyword arguments `arguments`.
@@ -27,7 +28,7 @@ pub(crate) fn program(
     code: &Bound<'_, PyAny>,
     arguments: Option<&Bound<'_, PyDict>>,
 ) -> PyResult<ProvidedProgram> {
-    let mut providers = ContentProviders::default();
+    let mut providers = TracedFunctions::default();
     let mut program = Program::new(program_source("code", code)?);
     for_each_keyword("execute", &NAMES, arguments, |name, value| {
         let changed = std::mem::take(&mut program);

@@ -324,7 +324,8 @@ impl Sandbox {
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         self.settings.callbacks.visit(&visit)?;
         self.settings.functions.visit(&visit)?;
-        self.settings.providers.visit(&visit)
+        self.settings.providers.visit(&visit)?;
+        visit.call(&self.settings.network)
     }
 
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {

@@ -6,10 +6,11 @@ use pyo3::types::PyDict;
 use crate::arguments::{flag, for_each_keyword, text, variables, wrong_type};
 use crate::callbacks::Callbacks;
 use crate::error::{ConfigError, exception};
-use crate::files::{ContentProviders, ProvidedFiles, files};
+use crate::files::{ProvidedFiles, files};
 use crate::functions::EmbedderFunctions;
 use crate::limits::ResourceLimits;
 use crate::net_config::NetConfig;
+use crate::traced_functions::TracedFunctions;
 
 /// The names of the keyword arguments.
 pub(crate) const NAMES: [&str; 11] = [
@@ -39,7 +40,8 @@ pub(crate) struct SandboxSettings {
     pub(crate) without_callbacks: eryx::Sandbox,
     pub(crate) callbacks: Callbacks,
     pub(crate) functions: EmbedderFunctions,
-    pub(crate) providers: ContentProviders,
+    /// What provides the content of files and the values of secrets.
+    pub(crate) providers: TracedFunctions,
     pub(crate) functions_module: Option<String>,
     pub(crate) network: Option<Py<NetConfig>>,
     pub(crate) limits: Py<ResourceLimits>,
@@ -111,8 +113,11 @@ impl SandboxSettings {
         if let Some(name) = &functions_module {
             builder = builder.with_functions_module(name);
         }
+        let mut providers = provided.providers;
         if let Some(config) = &network {
-            builder = builder.with_network(config.get().0.clone());
+            let NetConfig(config, functions) = config.get();
+            builder = builder.with_network(config.clone());
+            providers = providers.and(py, functions.clone_ref(py))?;
         }
         // Stay attached to the interpreter, so that no fork happens while the image is loaded: the
         // child would wait forever for the loading thread, which it does not have.
@@ -122,7 +127,7 @@ impl SandboxSettings {
             without_callbacks,
             callbacks,
             functions,
-            providers: provided.providers,
+            providers,
             functions_module,
             network,
             limits,

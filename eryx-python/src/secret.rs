@@ -9,12 +9,14 @@ use eryx::net::{ConfigError as InvalidConfig, ProvideSecret, ProvideSecretError,
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
+use pyo3::{PyTraverseError, PyVisit};
 use secrecy::SecretString;
 
 use crate::arguments::{flag, no_other_keyword, str_list, string, text, wrong_type};
 use crate::error::ConfigError;
 use crate::execution_registry::RunningFunction;
 use crate::runtime::allow_nested;
+use crate::traced_functions::{TracedFunction, TracedFunctions, WeakFunction};
 
 /// A credential that programs use without seeing it: an immutable value for
 /// ``NetConfig(secrets={"NAME": ...})``.
@@ -44,8 +46,17 @@ use crate::runtime::allow_nested;
 /// <eryx.Secret for api.github.com in authorization>
 /// >>> config = eryx.NetConfig(allowed_hosts=["api.github.com"], secrets={"GITHUB_TOKEN": token})
 #[pyclass(module = "eryx", frozen, eq)]
-#[derive(Clone, PartialEq)]
-pub(crate) struct Secret(Value);
+pub(crate) struct Secret {
+    value: Value,
+    /// The function that returns the value, or those of all secrets of a configuration.
+    functions: TracedFunctions,
+}
+
+impl PartialEq for Secret {
+    fn eq(&self, other: &Self) -> bool {
+        self.value == other.value
+    }
+}
 
 /// The arguments of the constructor.
 const NAMES: [&str; 7] = [
@@ -106,56 +117,62 @@ impl Secret {
             binding = binding.with_plaintext_hosts(hosts).map_err(unnamed_error)?;
         }
         if value.is_callable() {
-            let provider = Arc::new(Provider(value.clone().unbind()));
-            return Ok(Self(Value::with_provider(binding, provider)));
+            let (function, weak) = TracedFunction::new(value)?;
+            return Ok(Self {
+                value: Value::with_provider(binding, Arc::new(Provider(Arc::new(weak)))),
+                functions: TracedFunctions::new(value.py(), vec![function])?,
+            });
         }
         let Ok(text) = value.cast::<PyString>() else {
             let wanted = "a str, or a function that returns one";
             return Err(wrong_type("value", wanted, value));
         };
         let text = string("value", text)?;
-        Value::new(binding, text).map(Self).map_err(unnamed_error)
+        Ok(Self {
+            value: Value::new(binding, text).map_err(unnamed_error)?,
+            functions: TracedFunctions::default(),
+        })
     }
 
     /// The patterns of the hosts that may get the value, a list of str.
     #[getter]
     fn hosts(&self) -> Vec<String> {
-        to_strings(self.0.binding().hosts())
+        to_strings(self.value.binding().hosts())
     }
 
     /// The names of the header fields that may have the value, in lower case, a list of str.
     #[getter]
     fn headers(&self) -> Vec<String> {
-        self.0.binding().headers().to_vec()
+        self.value.binding().headers().to_vec()
     }
 
     /// The names of the query parameters that may have the value, a list of str.
     #[getter]
     fn query(&self) -> Vec<String> {
-        self.0.binding().query().to_vec()
+        self.value.binding().query().to_vec()
     }
 
     /// Whether bodies of requests may have the value.
     #[getter]
     fn body(&self) -> bool {
-        self.0.binding().body()
+        self.value.binding().body()
     }
 
     /// The value of the header field for requests that do not set it, a str with ``{}`` in place of
     /// the secret, or ``None``.
     #[getter]
     fn inject(&self) -> Option<&str> {
-        self.0.binding().inject()
+        self.value.binding().inject()
     }
 
     /// The patterns of further hosts, which may get the value without TLS as well, a list of str.
     #[getter]
     fn plaintext_hosts(&self) -> Vec<String> {
-        to_strings(self.0.binding().plaintext_hosts())
+        to_strings(self.value.binding().plaintext_hosts())
     }
 
     fn __repr__(&self) -> String {
-        let binding = self.0.binding();
+        let binding = self.value.binding();
         let hosts = to_strings(binding.hosts()).join(", ");
         let mut places = binding.headers().to_vec();
         places.extend(binding.query().iter().map(|name| format!("?{name}=")));
@@ -163,6 +180,12 @@ impl Secret {
             places.push("the body".to_owned());
         }
         format!("<eryx.Secret for {hosts} in {}>", places.join(", "))
+    }
+
+    /// Visits the references for the garbage collector. There is no `__clear__`: a secret is
+    /// immutable, so that every reference cycle contains another, mutable object.
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        self.functions.visit(&visit)
     }
 
     fn __copy__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
@@ -182,14 +205,20 @@ impl Secret {
 }
 
 impl Secret {
-    /// Returns the secret of a configuration, without its name.
-    fn from_config(secret: &Value) -> PyResult<Self> {
-        secret.with_name(UNNAMED).map(Self).map_err(unnamed_error)
+    /// Returns the secret of a configuration with these functions, without its name.
+    fn from_config(secret: &Value, functions: TracedFunctions) -> PyResult<Self> {
+        Ok(Self {
+            value: secret.with_name(UNNAMED).map_err(unnamed_error)?,
+            functions,
+        })
     }
 }
 
+/// Secrets with their names, and the functions that return their values.
+pub(crate) type NamedSecrets = (Vec<Value>, TracedFunctions);
+
 /// Returns the secrets that a keyword names.
-pub(crate) fn secrets(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Vec<Value>> {
+pub(crate) fn secrets(name: &str, value: &Bound<'_, PyAny>) -> PyResult<NamedSecrets> {
     let Ok(secrets) = value.cast::<PyDict>() else {
         return Err(wrong_type(
             name,
@@ -197,38 +226,43 @@ pub(crate) fn secrets(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Vec<Valu
             value,
         ));
     };
-    let secrets = secrets.iter().map(|(key, secret)| {
+    let mut named = NamedSecrets::default();
+    for (key, secret) in secrets {
         let key = text(&format!("a name in {name}"), &key)?;
-        named_secret(&key, &format!("{name}[{key:?}]"), &secret)
-    });
-    secrets.collect()
+        let (secret, functions) = named_secret(&key, &format!("{name}[{key:?}]"), &secret)?;
+        named.0.push(secret);
+        named.1 = named.1.and(value.py(), functions)?;
+    }
+    Ok(named)
 }
 
-/// Returns the secret that an argument is, with this name.
+/// Returns the secret that an argument is, with this name, and the functions that it needs.
 pub(crate) fn named_secret(
     name: &str,
     argument: &str,
     secret: &Bound<'_, PyAny>,
-) -> PyResult<Value> {
+) -> PyResult<(Value, TracedFunctions)> {
     let Ok(secret) = secret.cast::<Secret>() else {
         let wanted = "an eryx.Secret, as in eryx.Secret(value, hosts=[\"api.example.com\"])";
         return Err(wrong_type(argument, wanted, secret));
     };
-    let secret = secret.get().0.with_name(name);
-    secret.map_err(|error| ConfigError::new_err(error.to_string()))
+    let functions = secret.get().functions.clone_ref(secret.py());
+    match secret.get().value.with_name(name) {
+        Ok(value) => Ok((value, functions)),
+        Err(error) => Err(ConfigError::new_err(error.to_string())),
+    }
 }
 
-/// Returns the secrets of a configuration by their names.
+/// Returns the secrets of a configuration with these functions by their names.
 pub(crate) fn to_dict<'py, 'a>(
     py: Python<'py>,
     secrets: impl Iterator<Item = &'a Value>,
+    functions: &TracedFunctions,
 ) -> PyResult<Bound<'py, PyDict>> {
     let dict = PyDict::new(py);
-    for secret in secrets {
-        dict.set_item(
-            secret.binding().name(),
-            Bound::new(py, Secret::from_config(secret)?)?,
-        )?;
+    for value in secrets {
+        let secret = Secret::from_config(value, functions.clone_ref(py))?;
+        dict.set_item(value.binding().name(), Bound::new(py, secret)?)?;
     }
     Ok(dict)
 }
@@ -254,7 +288,7 @@ pub(crate) fn to_plain_dict<'py, 'a>(
 }
 
 /// Calls a Python function for the value of a secret.
-struct Provider(Py<PyAny>);
+struct Provider(Arc<WeakFunction>);
 
 impl ProvideSecret for Provider {
     /// Calls the function on another thread, because it may block. What it raises goes to
@@ -262,33 +296,30 @@ impl ProvideSecret for Provider {
     fn provide(
         &self,
     ) -> Pin<Box<dyn Future<Output = Result<SecretString, ProvideSecretError>> + Send>> {
-        let called = Python::try_attach(|py| self.0.clone_ref(py)).map(|function| {
-            tokio::task::spawn_blocking(move || Python::try_attach(|py| call(py, &function)))
-        });
+        let function = Arc::clone(&self.0);
+        let call =
+            tokio::task::spawn_blocking(move || Python::try_attach(|py| call(py, &function)));
         Box::pin(async move {
-            let value = match called {
-                Some(call) => call.await.ok().flatten().flatten(),
-                None => None,
-            };
+            let value = call.await.ok().flatten().flatten();
             value.ok_or_else(|| ProvideSecretError("the function that supplies it failed".into()))
         })
     }
 }
 
-fn call(py: Python<'_>, function: &Py<PyAny>) -> Option<SecretString> {
+fn call(py: Python<'_>, function: &WeakFunction) -> Option<SecretString> {
     let _running = RunningFunction::begin();
     let _nested = allow_nested();
-    let value = function.call0(py).and_then(|value| {
-        let value = value.into_bound(py);
-        match value.cast::<PyString>() {
+    let function = function.upgrade(py)?;
+    let value = function
+        .call0()
+        .and_then(|value| match value.cast::<PyString>() {
             Ok(text) => string("the value of a secret", text),
             Err(_) => Err(wrong_type("the value of a secret", "a str", &value)),
-        }
-    });
+        });
     match value {
         Ok(value) => Some(value.into()),
         Err(error) => {
-            error.write_unraisable(py, Some(function.bind(py)));
+            error.write_unraisable(py, Some(&function));
             None
         }
     }

@@ -18,12 +18,12 @@ use crate::execution::{
     session_closed,
 };
 use crate::execution_registry::{ActiveExecution, OwnerId};
-use crate::files::ContentProviders;
 use crate::functions::{EmbedderFunctions, runs_for};
 use crate::program::program;
 use crate::runtime::{in_callback, runtime, wait};
 use crate::sandbox_settings::{NAMES, SandboxSettings};
 use crate::session_files::SessionFiles;
+use crate::traced_functions::TracedFunctions;
 
 /// An interpreter that keeps its names, imports and open connections from one program to the next.
 ///
@@ -48,7 +48,7 @@ pub(crate) struct Session {
     builder: eryx::SandboxBuilder,
     dispatcher: Option<Arc<CallbackDispatcher>>,
     functions: EmbedderFunctions,
-    providers: ContentProviders,
+    providers: TracedFunctions,
     closed: AtomicBool,
 }
 
@@ -243,12 +243,7 @@ impl Session {
     ///     ...
     /// eryx.SessionClosedError: the session is closed: open a new one with Sandbox.session()
     fn close(&self, py: Python<'_>) -> PyResult<()> {
-        self.closed.store(true, Ordering::Relaxed);
-        if !self.is_owner_process() {
-            return Ok(());
-        }
-        self.owner.cancel(py);
-        let Some(inner) = self.inner.clone() else {
+        let Some(inner) = self.begin_close(py) else {
             return Ok(());
         };
         let dispatcher = self.dispatcher.clone();
@@ -261,9 +256,7 @@ impl Session {
             drop(session);
             callbacks
         };
-        let has_calls = !self.functions.names().is_empty() || !self.providers.is_empty();
-        let is_within = has_calls && runs_for(py, self.owner)?;
-        let ended = if in_callback() || is_within {
+        let ended = if self.is_in_use_here(py)? {
             // This thread cannot wait for the execution, which may be its own. If that has ended,
             // the session is dropped here: the runtime has its connections.
             let _inside = runtime(py)?.enter();
@@ -305,9 +298,15 @@ impl Session {
         py: Python<'py>,
         exception: &Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        // Blocks the loop for milliseconds at most: a cancelled execution ends at once.
-        self.__exit__(py, exception)?;
-        completed(py, py.None())
+        // Callbacks of the session are called on the loop, so it must not be blocked.
+        let Some(slot) = self.begin_close(py) else {
+            return completed(py, py.None());
+        };
+        if self.is_in_use_here(py)? {
+            self.__exit__(py, exception)?;
+            return completed(py, py.None());
+        }
+        Execution::coroutine_of_close(py, self.request_on(slot, Work::Close))
     }
 
     /// Visits the references for the garbage collector, as `Sandbox::__traverse__` does.
@@ -337,7 +336,7 @@ impl Session {
         without_callbacks: &eryx::Sandbox,
         callbacks: Callbacks,
         functions: EmbedderFunctions,
-        providers: ContentProviders,
+        providers: TracedFunctions,
     ) -> PyResult<Self> {
         let target = ForkTarget::new(builder, callbacks, functions, providers)?;
         let sandbox = target.sandbox.as_ref().unwrap_or(without_callbacks);
@@ -375,16 +374,44 @@ impl Session {
 
     fn call(&self, py: Python<'_>, work: Work) -> PyResult<ExecutionRequest> {
         self.ensure_usable()?;
+        let slot = self.inner.clone().ok_or_else(session_closed)?;
         Ok(ExecutionRequest {
             functions: self
                 .functions
                 .begin(py, self.owner, true, &self.providers)?,
             providers: self.providers.clone_ref(py),
+            ..self.request_on(slot, work)
+        })
+    }
+
+    /// Returns the request for a call that runs no code of a program.
+    fn request_on(&self, slot: SharedSession, work: Work) -> ExecutionRequest {
+        ExecutionRequest {
+            functions: None,
+            providers: TracedFunctions::default(),
             owner: self.owner,
-            target: Target::Session(self.inner.clone().ok_or_else(session_closed)?),
+            target: Target::Session(slot),
             work,
             dispatcher: self.dispatcher.clone(),
-        })
+        }
+    }
+
+    /// Refuses further calls, and cancels those that there are. Returns the place of the
+    /// interpreter, if this process has it.
+    fn begin_close(&self, py: Python<'_>) -> Option<SharedSession> {
+        self.closed.store(true, Ordering::Relaxed);
+        if !self.is_owner_process() {
+            return None;
+        }
+        self.owner.cancel(py);
+        self.inner.clone()
+    }
+
+    /// Returns whether the caller is part of an execution, which so cannot end before the caller
+    /// returns: a callback, or a function that the execution called.
+    fn is_in_use_here(&self, py: Python<'_>) -> PyResult<bool> {
+        let has_calls = !self.functions.names().is_empty() || !self.providers.is_empty();
+        Ok(in_callback() || (has_calls && runs_for(py, self.owner)?))
     }
 
     pub(crate) fn is_owner_process(&self) -> bool {

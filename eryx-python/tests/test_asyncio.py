@@ -278,6 +278,47 @@ def test_sandboxes_and_sessions_are_async_context_managers():
     assert asyncio.run(main()) == "1\n"
 
 
+def test_session_is_closed_without_blocking_the_loop():
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        started = asyncio.Event()
+
+        async def take(text: str) -> None:
+            started.set()
+
+        def write(text: str) -> None:
+            asyncio.run_coroutine_threadsafe(take(text), loop).result(60)
+
+        async with eryx.Sandbox(on_stdout=write).session() as session:
+            program = "while True: print('x')"
+            task = loop.run_in_executor(None, session.execute, program)
+            await started.wait()
+        with pytest.raises(eryx.CancelledError):
+            await task
+
+    asyncio.run(main())
+
+
+def test_closing_a_session_delivers_its_events_on_the_loop(port):
+    events, threads = [], set()
+
+    def observe(event: eryx.NetworkEvent) -> None:
+        events.append(event.kind)
+        threads.add(threading.get_ident())
+
+    async def main() -> None:
+        network = eryx.NetConfig.permissive()
+        sandbox = eryx.Sandbox(network=network, on_network_event=observe)
+        async with sandbox.session() as session:
+            connect = f"import socket; s = socket.create_connection(('127.0.0.1', {port}))"
+            await session.aexecute(connect)
+            before = len(events)
+        assert events[before:] == ["close"]
+
+    asyncio.run(main())
+    assert threads == {threading.get_ident()}
+
+
 def test_awaited_programs_of_a_session_run_one_at_a_time():
     async def main() -> str:
         async with eryx.Sandbox().session() as session:

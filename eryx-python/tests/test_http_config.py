@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
+import gc
 import http.server
 import json
 import pickle
 import threading
 import warnings
+from collections.abc import Callable
 
 import pytest
 
@@ -220,6 +223,34 @@ def plaintext(value: object, port: int) -> eryx.NetConfig:
         inject="Bearer {}",
     )
     return eryx.NetConfig(secrets={"TOKEN": secret}).allow_localhost()
+
+
+@pytest.mark.parametrize("keeps", ["config", "secrets", "sandbox", "session", "fork", "execution"])
+def test_function_of_a_secret_is_called_as_long_as_something_has_it(recorder, keeps):
+    port, seen = recorder
+    program = FETCH.format(port=port, count=1)
+
+    def build() -> Callable[[], object]:
+        network = plaintext(lambda: TOKEN, port)
+        if keeps == "config":
+            changed = network.allow_host(f"127.0.0.1:{port}").replace(io_timeout_ms=5000)
+            return lambda: eryx.Sandbox(network=changed).execute(program)
+        if keeps == "secrets":
+            secrets = network.secrets
+            network = eryx.NetConfig().allow_localhost().with_secret("NEW", secrets["TOKEN"])
+            return lambda: eryx.Sandbox(network=network).execute(program)
+        sandbox = eryx.Sandbox(network=network)
+        if keeps == "sandbox":
+            return lambda: sandbox.execute(program)
+        if keeps == "execution":
+            return lambda: asyncio.run(eryx.Sandbox(network=network).aexecute(program))
+        session = sandbox.session()
+        return lambda: (session.fork() if keeps == "fork" else session).execute(program)
+
+    execute = build()
+    gc.collect()
+    execute()
+    assert seen == [f"Bearer {TOKEN}"]
 
 
 def test_value_is_put_into_requests_and_the_report_lists_them(recorder):

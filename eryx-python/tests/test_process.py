@@ -177,6 +177,34 @@ print(sandbox.execute(draw).stdout, end="")
     assert len(drawn) == len(set(drawn)) == 3 * 7
 
 
+def test_child_provides_content_that_its_parent_was_providing_at_the_fork(python):
+    program = """
+import eryx, os, threading, time
+parent = os.getpid()
+begun, ended = threading.Event(), threading.Event()
+def content():
+    if os.getpid() == parent:
+        begun.set()
+        ended.wait(60)
+    return b"provided"
+files = eryx.Files()
+files.provide("/data", content)
+sandbox = eryx.Sandbox(files=files, timeout_ms=60_000)
+read = "print(open('/data').read())"
+thread = threading.Thread(target=lambda: print(sandbox.execute(read).stdout, end="", flush=True))
+thread.start()
+begun.wait(60)
+child = os.fork()
+if child == 0:
+    print("child", sandbox.execute(read).stdout, end="", flush=True)
+    os._exit(0)
+os.waitpid(child, 0)
+ended.set()
+thread.join()
+"""
+    assert python(program).stdout == "child provided\nprovided\n"
+
+
 def test_sandboxes_work_in_both_processes_after_a_fork_after_use(python):
     program = FORK.format(before="\nsandbox.execute('pass')", child="")
     assert python(program).stdout == "limits hold\nchild\nparent 0\n"
@@ -312,6 +340,31 @@ def test_object_with_a_callback_in_its_own_sandbox_is_collected(use):
     tools = [weakref.ref(Tool()) for _ in range(20)]
     gc.collect()
     assert [tool() for tool in tools] == [None] * 20
+
+
+@pytest.mark.parametrize("use", ["config", "changed config", "sandbox", "session", "used"])
+def test_object_with_the_function_of_a_secret_in_its_own_sandbox_is_collected(use):
+    class Client:
+        def __init__(self) -> None:
+            self.secret = eryx.Secret(self.token, hosts=["example.com"])
+            self.network = eryx.NetConfig(secrets={"A": self.secret})
+            if use == "changed config":
+                self.network = self.network.with_secret("B", self.secret).replace(io_timeout_ms=1)
+                self.secrets = self.network.secrets
+            if use in ("sandbox", "session", "used"):
+                self.sandbox = eryx.Sandbox(network=self.network)
+            if use in ("session", "used"):
+                self.session = self.sandbox.session()
+            if use == "used":
+                self.session.execute("print(1)")
+                self.sandbox.execute("print(1)")
+
+        def token(self) -> str:
+            return "secret"
+
+    clients = [weakref.ref(Client()) for _ in range(20)]
+    gc.collect()
+    assert [client() for client in clients] == [None] * 20
 
 
 def test_callbacks_of_a_running_program_are_not_collected():

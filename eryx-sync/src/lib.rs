@@ -5,9 +5,13 @@
     reason = "this is the wrapper to use instead"
 )]
 
+mod process_lock;
+
 use std::sync::{PoisonError, TryLockError};
 
 pub use std::sync::MutexGuard;
+
+pub use process_lock::{ProcessLock, ProcessLockGuard, try_lock};
 
 /// A [`std::sync::Mutex`] that ignores poisoning.
 #[derive(Debug, Default)]

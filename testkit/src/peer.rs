@@ -88,6 +88,8 @@ pub enum Behaviour {
     },
     /// Sends these bytes at the first byte it receives, and closes.
     Answers(Bytes),
+    /// Sends these bytes at the first byte it receives, and closes below TLS, without close_notify.
+    AnswersWithoutCloseNotify(Bytes),
     /// Echoes lines until one of them is `STARTTLS`, sends `go ahead`, and echoes over TLS until
     /// the client's close_notify. Answers it with its own, and echoes plaintext lines again.
     StartsTls(Arc<ServerConfig>),

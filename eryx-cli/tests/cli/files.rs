@@ -125,9 +125,12 @@ fn a_mistake_in_a_file_option_is_a_usage_error_before_the_script_runs() {
 #[test]
 fn a_write_to_a_mount_beyond_the_limit_on_the_size_of_files_is_an_error_of_the_script() {
     let folder = tempfile::tempdir().expect("created");
+    // A sparse file, since programs can add 64 MiB only, and the machine code has to be written too.
+    let file = fs::File::create(folder.path().join("x")).expect("created");
+    file.set_len(199_999_999).expect("set");
     let mount = format!("{}:/m:rw", folder.path().display());
     let script = "import errno, os
-fd = os.open('/m/x', os.O_RDWR | os.O_CREAT)
+fd = os.open('/m/x', os.O_RDWR)
 for write in (
     lambda: os.ftruncate(fd, 200_000_001),
     lambda: os.pwrite(fd, b'x', 200_000_000),

@@ -1,10 +1,11 @@
 //! Tests of `eryx run --net-log`.
 
 use std::fs;
+use std::process::{Command, Stdio};
 
 use eryx_testkit::{Behaviour, Peer};
 
-use crate::command::{effects, run, text, visit};
+use crate::command::{ERYX, check, effects, run, text, visit};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_network_log_has_one_line_per_event() {
@@ -69,6 +70,33 @@ async fn a_script_is_stopped_when_its_network_log_cannot_be_written() {
     let err = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(125), "{err}");
     assert!(err.contains("/dev/full"), "{err}");
+}
+
+/// Regression: SIGXFSZ ended the command, and a script could so end a server.
+#[test]
+fn a_script_is_stopped_when_its_network_log_is_as_large_as_a_file_may_be() {
+    let folder = tempfile::tempdir().expect("created");
+    let log = folder.path().join("net.jsonl");
+    let file = fs::File::create(&log).expect("created");
+    // At least the limit, whose unit is 512 or 1024 bytes. The machine code fits.
+    file.set_len(2 << 30).expect("set");
+    let script = "import socket, time\n\
+                  try: socket.create_connection(('10.0.0.1', 1))\n\
+                  except PermissionError: time.sleep(30)\n";
+    let limited = "ulimit -f 2097152 && exec \"$@\"";
+    let output = Command::new("sh")
+        .args(["-c", limited, "sh", ERYX, "run", "--net", "--net-log"])
+        .arg(&log)
+        .args(["-c", script])
+        .stdin(Stdio::null())
+        .output()
+        .expect("starts");
+    check(
+        &output,
+        125,
+        "",
+        "net.jsonl cannot be written: File too large",
+    );
 }
 
 /// Regression: a script filled the disk with log lines about its denied connections.

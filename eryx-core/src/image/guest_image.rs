@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use data_encoding::HEXLOWER;
+use eryx_sync::ProcessLock;
 use sha2::{Digest as _, Sha256};
 use wasmparser::Parser;
 use wasmtime::CacheStore;
@@ -20,7 +21,6 @@ use crate::image::cache::{Cache, CacheName};
 use crate::image::function_cache::{FunctionRecorder, PrecompiledFunctions};
 use crate::image::machine_code::MachineCode;
 use crate::image::{Image, compile, embedded, yield_verifier};
-use crate::process_lock::ProcessLock;
 
 /// A guest image: CPython with Eryx's modules, as a WebAssembly component.
 ///

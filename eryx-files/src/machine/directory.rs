@@ -102,6 +102,10 @@ impl MachineDirectory {
     /// most `max_growth` bytes; a new file counts 4096 bytes in addition. Space that a program
     /// frees does not count again.
     ///
+    /// The sizes of files count: the holes of sparse files that are in the directory already can be
+    /// filled in addition. A file can have at most the size that this process may write
+    /// (`ulimit -f`).
+    ///
     /// # Errors
     ///
     /// [`MachineFileError`] if it cannot be opened.

@@ -6,7 +6,7 @@ use std::task::{Context, Poll, ready};
 use eryx_tls::{Info, OUTGOING_LIMIT, POLL_LIMIT};
 
 use crate::audit::entry::AuditEntry;
-use crate::error::NetError;
+use crate::error::{NetError, TlsFailure};
 use crate::http::TlsRecordFilter;
 use crate::http::context::HttpContext;
 use crate::http::inspector::{Inspector, STEP};
@@ -317,7 +317,18 @@ impl InspectedStream {
                 true => max.min(bytes),
                 false => max,
             };
-            let data = ready!(self.poll_read_layer(cx, max))?;
+            let data = match ready!(self.poll_read_layer(cx, max)) {
+                Ok(data) => data,
+                Err(error) => {
+                    if let (NetError::Tls(TlsFailure::UnexpectedEof), Mode::Http(inspector)) =
+                        (&error, &mut self.mode)
+                        && inspector.on_unexpected_eof()
+                    {
+                        return Poll::Ready(Ok(()));
+                    }
+                    return Poll::Ready(Err(error));
+                }
+            };
             reads -= 1;
             bytes = bytes.saturating_sub(data.len());
             let Mode::Http(inspector) = &mut self.mode else {

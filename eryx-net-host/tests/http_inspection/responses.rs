@@ -1,11 +1,13 @@
 //! Tests of secrets in responses.
 
-use eryx_net_host::Network;
+use eryx_net_host::{NetError, Network, TlsFailure};
+use eryx_testkit::Behaviour;
 
 use crate::support::http::{
-    Origin, SECRET, denial, get, placeholder, response, rule, secret, write,
+    Origin, SECRET, denial, get, not_yet, placeholder, response, rule, secret, session_connected,
+    session_write, transport, write,
 };
-use crate::support::{tls_connected, within_timeout};
+use crate::support::{TlsFixture, tls_connected, within_timeout};
 
 #[tokio::test]
 async fn a_reflected_secret_is_replaced_however_the_response_is_framed_and_split() {
@@ -122,5 +124,53 @@ async fn a_malformed_response_ends_the_connection_only_where_a_secret_was_sent()
             // No further request can be matched with its response.
             denial(write(&mut connection, &get("/", port, "")).await);
         }
+    }
+}
+
+/// Regression: the bytes that can be the start of a secret were lost.
+#[tokio::test]
+async fn an_end_without_close_notify_follows_the_last_byte_of_the_body() {
+    let end = &SECRET[..SECRET.len() - 1];
+    for field in ["", "Content-Length: 10000\r\n", "Content-Length: 42\r\n"] {
+        let fixture = TlsFixture::new();
+        let answer = format!("HTTP/1.1 200 OK\r\n{field}\r\n123{end}");
+        let behaviour = Behaviour::AnswersWithoutCloseNotify(answer.clone().into());
+        let peer = fixture.peer(behaviour).await;
+        let config = fixture.config().with_secret(secret("secure.test"));
+        let network = Network::new(&config.expect("a secret"));
+        let unexpected_eof = Err(NetError::Tls(TlsFailure::UnexpectedEof));
+        let mut connection = tls_connected(&network, peer.port()).await;
+        let request = get("/", peer.port(), "");
+        write(&mut connection, &request).await.expect("allowed");
+        let mut received = Vec::new();
+        let outcome = loop {
+            match within_timeout(connection.read(100, None)).await {
+                Ok(bytes) => received.extend(bytes),
+                Err(error) => break Err::<Vec<u8>, _>(error),
+            }
+        };
+        assert_eq!(outcome, unexpected_eof, "{field}");
+        assert_eq!(String::from_utf8_lossy(&received), answer, "{field}");
+        let again = within_timeout(connection.read(100, None)).await;
+        assert_eq!(again, unexpected_eof, "{field}");
+
+        // A program that transports the stream could have cut it anywhere.
+        let (mut connection, mut session) =
+            session_connected(&network, "secure.test", peer.port()).await;
+        let mut received = Vec::new();
+        session_write(&mut connection, &mut session, &request)
+            .await
+            .expect("allowed");
+        loop {
+            let step = transport(&mut connection, &mut session, async |session| {
+                not_yet(session.read(100))
+            });
+            match step.await {
+                Ok(bytes) if !bytes.is_empty() => received.extend(bytes),
+                _ => break,
+            }
+        }
+        let received = String::from_utf8_lossy(&received);
+        assert!(received.ends_with("\r\n\r\n123"), "{received}");
     }
 }

@@ -181,6 +181,9 @@ pub async fn transport<T>(
             None => {}
         }
         let received = within_timeout(connection.read(5000, None)).await?;
+        if received.is_empty() {
+            session.feed_eof();
+        }
         let mut rest = &received[..];
         while !rest.is_empty() {
             let fed = session.feed(rest)?;

@@ -56,6 +56,11 @@ async def run(execution: Execution) -> Any:
         execution.cancel()
 
 
+async def close(execution: Execution) -> None:
+    """Run `execution`, which closes a session, and return nothing."""
+    await run(execution)
+
+
 def _awaitable_exception(error: BaseException) -> BaseException:
     """Return the exception that a future can raise for the exception of a callback."""
     if isinstance(error, StopIteration):

@@ -13,6 +13,7 @@ use crate::arguments::{
 use crate::error::ConfigError;
 use crate::http_rule::{self, HttpRule};
 use crate::secret;
+use crate::traced_functions::TracedFunctions;
 
 /// Returns the settings that a keyword has: all but those that only a policy file can have.
 fn settings() -> impl Iterator<Item = &'static Setting> {
@@ -37,22 +38,30 @@ pub(super) fn from_keywords_with(
     proxy: Option<Proxy>,
 ) -> PyResult<NetConfig> {
     let mut config = Config::default();
+    let mut functions = TracedFunctions::default();
     if let Some(proxy) = proxy {
         config = config.with_proxy(proxy);
     }
     for_each_keyword("NetConfig", &names(), keywords, |name, value| {
         for setting in settings().filter(|setting| setting.name == name) {
-            config = with_keyword(&config, setting, value)?;
+            config = match setting.kind {
+                SettingKind::Secrets => {
+                    let secrets;
+                    (secrets, functions) = secret::secrets(name, value)?;
+                    config.with_secrets(secrets).map_err(config_error)?
+                }
+                _ => with_keyword(&config, setting, value)?,
+            };
         }
         Ok(())
     })?;
-    validated(config)
+    validated(NetConfig(config, functions))
 }
 
 /// Returns the configuration, unless its settings cannot be combined.
-pub(super) fn validated(config: Config) -> PyResult<NetConfig> {
-    match config.validate() {
-        Ok(()) => Ok(NetConfig(config)),
+pub(super) fn validated(config: NetConfig) -> PyResult<NetConfig> {
+    match config.0.validate() {
+        Ok(()) => Ok(config),
         Err(error) => Err(ConfigError::new_err(error.to_string())),
     }
 }
@@ -70,10 +79,6 @@ fn with_keyword(config: &Config, setting: &Setting, value: &Bound<'_, PyAny>) ->
         SettingKind::HttpDenials => json!(text(name, value)?),
         SettingKind::Certificates => return with_root_certs(config, name, value),
         SettingKind::HttpRules => return with_http_rules(config, name, value),
-        SettingKind::Secrets => {
-            let secrets = secret::secrets(name, value)?;
-            return config.with_secrets(secrets).map_err(config_error);
-        }
         _ => json!(non_negative_int(name, value, unit)?),
     };
     with_setting(config, name, &value)
@@ -117,7 +122,7 @@ fn with_http_rules(config: &Config, name: &str, value: &Bound<'_, PyAny>) -> PyR
     config.with_http_rules(rules?).map_err(config_error)
 }
 
-fn config_error(error: eryx::net::ConfigError) -> PyErr {
+pub(super) fn config_error(error: eryx::net::ConfigError) -> PyErr {
     ConfigError::new_err(error.to_string())
 }
 
@@ -198,7 +203,7 @@ fn value_of(config: &NetConfig, setting: &Setting, py: Python<'_>) -> PyResult<P
             return Ok(rules.collect::<Vec<_>>().into_pyobject(py)?.unbind());
         }
         (_, SettingKind::Secrets) => {
-            let secrets = secret::to_dict(py, config.0.secrets())?;
+            let secrets = secret::to_dict(py, config.0.secrets(), &config.1)?;
             return Ok(secrets.into_any().unbind());
         }
         _ => {}

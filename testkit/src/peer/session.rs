@@ -87,6 +87,12 @@ impl Session<'_> {
                 self.stream.write_all(&bytes).await?;
                 self.close().await
             }
+            Behaviour::AnswersWithoutCloseNotify(bytes) => {
+                self.read(BUFFER).await?;
+                self.stream.write_all(&bytes).await?;
+                self.stream.socket().shutdown().await?;
+                self.drain().await
+            }
             Behaviour::StartsTls(config) => self.start_tls(config).await,
         }
     }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use data_encoding::HEXLOWER;
 use eryx_files::{Layer, LayerBuilder, LayerError, Layout, Source};
+use eryx_sync::ProcessLock;
 use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
 
@@ -22,7 +23,6 @@ use crate::files::{MODIFIED, with_packages};
 use crate::image::cache::{Cache, CacheName};
 use crate::image::guest_image::GuestImage;
 use crate::package_error::PackageError;
-use crate::process_lock::ProcessLock;
 use crate::thread as work_thread;
 
 /// The longest time that a build waits for a part. What is missing then is compiled in the

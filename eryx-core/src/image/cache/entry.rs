@@ -121,6 +121,10 @@ fn read_and_compare(file: &mut File, size: u64) -> Option<(Vec<u8>, [u8; DIGEST_
 }
 
 /// Writes `code` and its digest to a new file, and makes the file read-only.
+///
+/// # Errors
+///
+/// When the file cannot be written, or is larger than this process may write.
 pub(super) fn write(file: &mut File, code: &[u8]) -> io::Result<()> {
     check_file_size(code.len() + DIGEST_LEN).map_err(io::Error::other)?;
     file.write_all(code)?;

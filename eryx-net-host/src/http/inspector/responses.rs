@@ -149,6 +149,18 @@ impl Inspector {
         self.has_ended = true;
     }
 
+    /// Handles the end of the peer's stream without close_notify: the program receives the bytes of
+    /// a body that were held back, and then the error. Returns whether there were any.
+    ///
+    /// A program that transports the stream itself can cut it within a secret, and gets none.
+    pub(crate) fn on_unexpected_eof(&mut self) -> bool {
+        let is_own_transport = self.peer.port.is_some();
+        if is_own_transport && !self.has_ended {
+            self.finish_body();
+        }
+        self.is_readable()
+    }
+
     fn on_response_step(&mut self, step: Step<ResponseHead>, input: &[u8]) -> Result<(), NetError> {
         self.count_response(&step)?;
         if !self.has_secrets {

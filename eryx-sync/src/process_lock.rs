@@ -5,28 +5,47 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::sleep;
 use std::time::Duration;
 
-use eryx_sync::{Mutex, MutexGuard};
+use crate::{Mutex, MutexGuard};
 
-/// How long a waiting thread sleeps between two attempts.
-const RETRY_INTERVAL: Duration = Duration::from_micros(100);
+/// How long a waiting thread sleeps between its first two attempts, and at most. Each time it
+/// sleeps twice as long.
+const FIRST_RETRY: Duration = Duration::from_micros(100);
+const LONGEST_RETRY: Duration = Duration::from_millis(5);
 
 /// A lock owned by a process. If another thread holds it while the process forks, that thread does
-/// not exist in the child, and the child acquires the lock as if it were free.
-pub(crate) struct ProcessLock {
+/// not exist in the child, and the child acquires the lock as if it were free. What the lock protects
+/// must be usable as that thread left it.
+///
+/// ```
+/// use eryx_sync::ProcessLock;
+///
+/// static LOADING: ProcessLock = ProcessLock::new();
+/// let _guard = LOADING.lock();
+/// ```
+#[derive(Debug)]
+pub struct ProcessLock {
     /// The id of the process whose thread holds the lock, or 0.
     owner: AtomicU32,
 }
 
+impl Default for ProcessLock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl ProcessLock {
-    pub(crate) const fn new() -> Self {
+    /// Returns a lock that is free.
+    pub const fn new() -> Self {
         Self {
             owner: AtomicU32::new(0),
         }
     }
 
     /// Waits until the lock is free in this process, and acquires it.
-    pub(crate) fn lock(&self) -> ProcessLockGuard<'_> {
+    pub fn lock(&self) -> ProcessLockGuard<'_> {
         let id = process::id();
+        let mut interval = FIRST_RETRY;
         loop {
             let owner = self.owner.load(Ordering::Relaxed);
             if owner != id
@@ -37,14 +56,16 @@ impl ProcessLock {
             {
                 return ProcessLockGuard(self);
             }
-            sleep(RETRY_INTERVAL);
+            sleep(interval);
+            interval = (interval * 2).min(LONGEST_RETRY);
         }
     }
 }
 
 /// Releases the lock when it is dropped.
 #[must_use = "the lock is released when this is dropped"]
-pub(crate) struct ProcessLockGuard<'a>(&'a ProcessLock);
+#[derive(Debug)]
+pub struct ProcessLockGuard<'a>(&'a ProcessLock);
 
 impl Drop for ProcessLockGuard<'_> {
     fn drop(&mut self) {
@@ -54,7 +75,12 @@ impl Drop for ProcessLockGuard<'_> {
 
 /// Locks a mutex that other threads hold only for a moment. Returns `None` if it stays locked: in a
 /// process that was forked while another thread held it, that is for ever.
-pub(crate) fn try_lock<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
+///
+/// ```
+/// let mutex = eryx_sync::Mutex::new(1);
+/// assert!(eryx_sync::try_lock(&mutex).is_some());
+/// ```
+pub fn try_lock<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
     /// A few microseconds.
     const ATTEMPTS: usize = 100;
     (0..ATTEMPTS).find_map(|_| {
