@@ -62,7 +62,7 @@ except OSError as error:
         result.stdout,
         "['dev', 'home', 'ref', 'secret.txt', 'tmp', 'work'] ['absolute', 'out', 'sub']\n\
          of the machine secret\n\
-         ENOENT ENOENT EPERM ENOENT EPERM \n\
+         ENOENT ENOENT ENOENT ENOENT ENOENT \n\
          EROFS EROFS EROFS EROFS EBUSY EROFS EROFS EPERM EPERM EBUSY EXDEV \n\
          True False True False True True True True \n\
          True True\n"
