@@ -232,7 +232,7 @@ impl SessionFiles {
         drop(held);
         called.map_err(|refused| match refused {
             Refused::Running => EryxError::new_err(
-                "a program is running in the session: its files can be used once it has ended",
+                "a program is running in the session, or another thread uses its files: wait for its end",
             ),
             Refused::Closed => session_closed(),
             Refused::Error(error) => exception(error),

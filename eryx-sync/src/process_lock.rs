@@ -13,8 +13,8 @@ const FIRST_RETRY: Duration = Duration::from_micros(100);
 const LONGEST_RETRY: Duration = Duration::from_millis(5);
 
 /// A lock owned by a process. If another thread holds it while the process forks, that thread does
-/// not exist in the child, and the child acquires the lock as if it were free. What the lock protects
-/// must be usable as that thread left it.
+/// not exist in the child, and the child acquires the lock as if it were free. What the lock
+/// protects must be usable as that thread left it.
 ///
 /// ```
 /// use eryx_sync::ProcessLock;

@@ -125,7 +125,7 @@ fn a_mistake_in_a_file_option_is_a_usage_error_before_the_script_runs() {
 #[test]
 fn a_write_to_a_mount_beyond_the_limit_on_the_size_of_files_is_an_error_of_the_script() {
     let folder = tempfile::tempdir().expect("created");
-    // A sparse file, since programs can add 64 MiB only, and the machine code has to be written too.
+    // A sparse file: programs can add 64 MiB only, and the machine code needs more.
     let file = fs::File::create(folder.path().join("x")).expect("created");
     file.set_len(199_999_999).expect("set");
     let mount = format!("{}:/m:rw", folder.path().display());
