@@ -303,7 +303,7 @@ def test_closing_a_session_delivers_its_events_on_the_loop(port):
     events, threads = [], set()
 
     def observe(event: eryx.NetworkEvent) -> None:
-        events.append(event.kind)
+        events.append(event.event)
         threads.add(threading.get_ident())
 
     async def main() -> None:
@@ -313,7 +313,7 @@ def test_closing_a_session_delivers_its_events_on_the_loop(port):
             connect = f"import socket; s = socket.create_connection(('127.0.0.1', {port}))"
             await session.aexecute(connect)
             before = len(events)
-        assert events[before:] == ["close"]
+        assert events[before:] == ["closed"]
 
     asyncio.run(main())
     assert threads == {threading.get_ident()}

@@ -189,7 +189,8 @@ def content():
     return b"provided"
 files = eryx.Files()
 files.provide("/data", content)
-sandbox = eryx.Sandbox(files=files, timeout_ms=60_000)
+limits = eryx.ResourceLimits(execution_timeout_ms=60_000)
+sandbox = eryx.Sandbox(files=files, resource_limits=limits)
 read = "print(open('/data').read())"
 thread = threading.Thread(target=lambda: print(sandbox.execute(read).stdout, end="", flush=True))
 thread.start()
