@@ -7,6 +7,7 @@ use std::future::{Future, poll_fn};
 use std::iter;
 use std::mem;
 use std::pin::pin;
+use std::process;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -73,6 +74,9 @@ impl Loading {
         let Some(needing) = self.0.as_ref().map(|link| link.content) else {
             return Some(Need(None));
         };
+        if self.contains(content) {
+            return None;
+        }
         let Some((_guard, mut needs)) = lock_needs() else {
             return Some(Need(None));
         };
@@ -82,7 +86,7 @@ impl Loading {
             if self.contains(needed) {
                 return None;
             }
-            let further = needs.get(&needed).into_iter().flatten();
+            let further = needs.needs.get(&needed).into_iter().flatten();
             let further: Vec<_> = further
                 .filter(|id| !reached.contains(id))
                 .copied()
@@ -90,7 +94,7 @@ impl Loading {
             reached.extend(further);
             next += 1;
         }
-        needs.entry(needing).or_default().push(content);
+        needs.needs.entry(needing).or_default().push(content);
         Some(Need(Some((needing, content))))
     }
 
@@ -116,17 +120,35 @@ impl fmt::Debug for Loading {
     }
 }
 
-/// What the content that is being loaded needs.
+/// What the content that is being loaded in a process needs.
 type Needs = BTreeMap<LoadId, Vec<LoadId>>;
 
 /// Locks what the content that is being loaded in this process needs. Returns `None` if the process
-/// was forked while another thread had it locked: there is no check then.
-fn lock_needs() -> Option<(ProcessLockGuard<'static>, MutexGuard<'static, Needs>)> {
+/// was forked while another thread had it locked: only content that needs itself directly is then
+/// found.
+fn lock_needs() -> Option<(ProcessLockGuard<'static>, MutexGuard<'static, ProcessNeeds>)> {
     static LOCK: ProcessLock = ProcessLock::new();
-    static NEEDS: Mutex<Needs> = Mutex::new(BTreeMap::new());
+    static NEEDS: Mutex<ProcessNeeds> = Mutex::new(ProcessNeeds {
+        process: 0,
+        needs: BTreeMap::new(),
+    });
     let guard = LOCK.lock();
     // Only a thread that this process does not have can hold it: the guard is dropped last.
-    NEEDS.try_lock().map(|needs| (guard, needs))
+    let mut needs = NEEDS.try_lock()?;
+    let process = process::id();
+    if needs.process != process {
+        // A fork has none of the threads that load content.
+        *needs = ProcessNeeds {
+            process,
+            needs: BTreeMap::new(),
+        };
+    }
+    Some((guard, needs))
+}
+
+struct ProcessNeeds {
+    process: u32,
+    needs: Needs,
 }
 
 /// The first content needs the second one while this exists. `None`: nothing waits for the code
@@ -141,12 +163,12 @@ impl Drop for Need {
         let Some((_guard, mut needs)) = lock_needs() else {
             return;
         };
-        if let Some(needed) = needs.get_mut(&needing) {
+        if let Some(needed) = needs.needs.get_mut(&needing) {
             if let Some(index) = needed.iter().position(|id| *id == content) {
                 needed.swap_remove(index);
             }
             if needed.is_empty() {
-                needs.remove(&needing);
+                needs.needs.remove(&needing);
             }
         }
     }

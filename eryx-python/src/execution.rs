@@ -19,10 +19,10 @@ use crate::changed_files::ChangedFiles;
 use crate::error::{CancelledError, SessionClosedError, exception};
 use crate::execution_registry::{ActiveExecution, OwnerId};
 use crate::functions::{EmbedderFunctions, FunctionContext};
+use crate::providers::Providers;
 use crate::result::ExecuteResult;
 use crate::runtime::{runtime, wait};
 use crate::session::Session;
-use crate::traced_functions::TracedFunctions;
 
 /// A session, for the objects and calls that use it one at a time.
 pub(crate) type SharedSession = Arc<SessionSlot>;
@@ -104,17 +104,17 @@ pub(crate) struct ForkTarget {
     pub(crate) builder: eryx::SandboxBuilder,
     pub(crate) dispatcher: Option<Arc<CallbackDispatcher>>,
     pub(crate) functions: EmbedderFunctions,
-    pub(crate) providers: TracedFunctions,
+    pub(crate) providers: Providers,
 }
 
 impl ForkTarget {
     /// Returns the parts of a session of the sandbox of `builder` with these callbacks, functions
-    /// and providers of its files.
+    /// and providers.
     pub(crate) fn new(
         builder: eryx::SandboxBuilder,
         callbacks: Callbacks,
         functions: EmbedderFunctions,
-        providers: TracedFunctions,
+        providers: Providers,
     ) -> PyResult<Self> {
         if callbacks.is_empty() {
             return Ok(Self {
@@ -146,7 +146,7 @@ pub(crate) struct ExecutionRequest {
     /// What calls of functions need; `None` if there are none.
     pub(crate) functions: Option<FunctionContext>,
     /// What provides the content of the files, until the program has ended.
-    pub(crate) providers: TracedFunctions,
+    pub(crate) providers: Providers,
 }
 
 /// The result of a call.
@@ -226,7 +226,7 @@ impl ExecutionRequest {
                 Outcome {
                     callbacks,
                     result,
-                    providers: TracedFunctions::default(),
+                    providers: Providers::default(),
                 }
             }
             Target::Session(shared) if matches!(self.work, Work::Close) => {
@@ -237,7 +237,7 @@ impl ExecutionRequest {
                 Outcome {
                     callbacks,
                     result: Ok(Returned::Closed),
-                    providers: TracedFunctions::default(),
+                    providers: Providers::default(),
                 }
             }
             Target::Session(shared) => {
@@ -248,7 +248,7 @@ impl ExecutionRequest {
                         return Outcome {
                             callbacks: None,
                             result: Err(CallError::Cancelled),
-                            providers: TracedFunctions::default(),
+                            providers: Providers::default(),
                         };
                     }
                     guard = shared.lock() => guard,
@@ -257,7 +257,7 @@ impl ExecutionRequest {
                     return Outcome {
                         callbacks: None,
                         result: Err(CallError::SessionClosed),
-                        providers: TracedFunctions::default(),
+                        providers: Providers::default(),
                     };
                 };
                 let callbacks = start(self.dispatcher);
@@ -291,7 +291,7 @@ impl ExecutionRequest {
                 Outcome {
                     callbacks,
                     result,
-                    providers: TracedFunctions::default(),
+                    providers: Providers::default(),
                 }
             }
         }
@@ -330,7 +330,7 @@ struct Outcome {
     callbacks: Option<(Arc<ExecutionCallbacks>, Arc<CallbackDispatcher>)>,
     result: Result<Returned, CallError>,
     /// What provides the content of files that the program renamed and did not read.
-    providers: TracedFunctions,
+    providers: Providers,
 }
 
 impl Outcome {
@@ -350,7 +350,7 @@ impl Outcome {
         }
         let result = self.result.map_err(PyErr::from);
         let result = result.and_then(|returned| returned.into_object(py));
-        if !self.providers.is_empty() {
+        if !self.providers.content.is_empty() {
             let returned = match &result {
                 Ok(object) => object.bind(py),
                 Err(error) => error.value(py).as_any(),
@@ -358,7 +358,7 @@ impl Outcome {
             if let Ok(files) = returned.getattr("files")
                 && let Ok(files) = files.cast::<ChangedFiles>()
             {
-                files.get().keep(py, &self.providers);
+                files.get().keep(py, &self.providers.content);
             }
         }
         result
@@ -433,13 +433,16 @@ impl Execution {
             .call_method1("run", (Bound::new(py, Self::new(py, request))?,))
     }
 
-    /// Returns the coroutine that runs `request`, a [`Work::Close`], and returns `None`.
-    pub(crate) fn coroutine_of_close(
-        py: Python<'_>,
+    /// Returns the coroutine that runs `request`, a [`Work::Close`] of `session`, and returns
+    /// `None`.
+    pub(crate) fn coroutine_of_close<'py>(
+        session: &Bound<'py, Session>,
         request: ExecutionRequest,
-    ) -> PyResult<Bound<'_, PyAny>> {
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = session.py();
+        let execution = Bound::new(py, Self::new(py, request))?;
         py.import("eryx._asyncio")?
-            .call_method1("close", (Bound::new(py, Self::new(py, request))?,))
+            .call_method1("close", (session, execution))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -26,6 +26,7 @@ mod pickle;
 mod program;
 mod program_value;
 mod progress;
+mod providers;
 mod refusals;
 mod result;
 mod runtime;

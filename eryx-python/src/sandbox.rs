@@ -404,7 +404,7 @@ impl Sandbox {
         Ok(ExecutionRequest {
             owner: self.owner,
             target: Target::Sandbox(sandbox.clone()),
-            functions: functions.begin(py, self.owner, false, &providers)?,
+            functions: functions.begin(py, self.owner, false, &providers.content)?,
             providers,
             dispatcher: target.dispatcher.clone(),
             work: Work::Restore(bytes.as_bytes().to_vec(), target),
@@ -426,10 +426,13 @@ impl Sandbox {
             let sandbox = dispatcher.attach(self.settings.builder.clone()).build();
             (sandbox.map_err(exception)?, Some(dispatcher))
         };
-        let providers = self.settings.providers.and(py, provided.providers)?;
+        let providers = self
+            .settings
+            .providers
+            .with_content(py, provided.providers)?;
         let functions = &self.settings.functions;
         Ok(ExecutionRequest {
-            functions: functions.begin(py, self.owner, false, &providers)?,
+            functions: functions.begin(py, self.owner, false, &providers.content)?,
             providers,
             owner: self.owner,
             target: Target::Sandbox(sandbox),

@@ -10,6 +10,7 @@ use crate::files::{ProvidedFiles, files};
 use crate::functions::EmbedderFunctions;
 use crate::limits::ResourceLimits;
 use crate::net_config::NetConfig;
+use crate::providers::Providers;
 use crate::traced_functions::TracedFunctions;
 
 /// The names of the keyword arguments.
@@ -40,8 +41,7 @@ pub(crate) struct SandboxSettings {
     pub(crate) without_callbacks: eryx::Sandbox,
     pub(crate) callbacks: Callbacks,
     pub(crate) functions: EmbedderFunctions,
-    /// What provides the content of files and the values of secrets.
-    pub(crate) providers: TracedFunctions,
+    pub(crate) providers: Providers,
     pub(crate) functions_module: Option<String>,
     pub(crate) network: Option<Py<NetConfig>>,
     pub(crate) limits: Py<ResourceLimits>,
@@ -113,11 +113,11 @@ impl SandboxSettings {
         if let Some(name) = &functions_module {
             builder = builder.with_functions_module(name);
         }
-        let mut providers = provided.providers;
+        let mut secrets = TracedFunctions::default();
         if let Some(config) = &network {
             let NetConfig(config, functions) = config.get();
             builder = builder.with_network(config.clone());
-            providers = providers.and(py, functions.clone_ref(py))?;
+            secrets = functions.clone_ref(py);
         }
         // Stay attached to the interpreter, so that no fork happens while the image is loaded: the
         // child would wait forever for the loading thread, which it does not have.
@@ -127,7 +127,10 @@ impl SandboxSettings {
             without_callbacks,
             callbacks,
             functions,
-            providers,
+            providers: Providers {
+                content: provided.providers,
+                secrets,
+            },
             functions_module,
             network,
             limits,

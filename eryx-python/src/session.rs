@@ -20,10 +20,10 @@ use crate::execution::{
 use crate::execution_registry::{ActiveExecution, OwnerId};
 use crate::functions::{EmbedderFunctions, runs_for};
 use crate::program::program;
+use crate::providers::Providers;
 use crate::runtime::{in_callback, runtime, wait};
 use crate::sandbox_settings::{NAMES, SandboxSettings};
 use crate::session_files::SessionFiles;
-use crate::traced_functions::TracedFunctions;
 
 /// An interpreter that keeps its names, imports and open connections from one program to the next.
 ///
@@ -48,7 +48,7 @@ pub(crate) struct Session {
     builder: eryx::SandboxBuilder,
     dispatcher: Option<Arc<CallbackDispatcher>>,
     functions: EmbedderFunctions,
-    providers: TracedFunctions,
+    providers: Providers,
     closed: AtomicBool,
 }
 
@@ -294,19 +294,19 @@ impl Session {
 
     #[pyo3(signature = (*exception))]
     fn __aexit__<'py>(
-        &self,
-        py: Python<'py>,
+        slf: &Bound<'py, Self>,
         exception: &Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyAny>> {
+        let (py, session) = (slf.py(), slf.get());
         // Callbacks of the session are called on the loop, so it must not be blocked.
-        let Some(slot) = self.begin_close(py) else {
+        let Some(slot) = session.begin_close(py) else {
             return completed(py, py.None());
         };
-        if self.is_in_use_here(py)? {
-            self.__exit__(py, exception)?;
+        if session.is_in_use_here(py)? {
+            session.__exit__(py, exception)?;
             return completed(py, py.None());
         }
-        Execution::coroutine_of_close(py, self.request_on(slot, Work::Close))
+        Execution::coroutine_of_close(slf, session.request_on(slot, Work::Close))
     }
 
     /// Visits the references for the garbage collector, as `Sandbox::__traverse__` does.
@@ -336,7 +336,7 @@ impl Session {
         without_callbacks: &eryx::Sandbox,
         callbacks: Callbacks,
         functions: EmbedderFunctions,
-        providers: TracedFunctions,
+        providers: Providers,
     ) -> PyResult<Self> {
         let target = ForkTarget::new(builder, callbacks, functions, providers)?;
         let sandbox = target.sandbox.as_ref().unwrap_or(without_callbacks);
@@ -378,7 +378,7 @@ impl Session {
         Ok(ExecutionRequest {
             functions: self
                 .functions
-                .begin(py, self.owner, true, &self.providers)?,
+                .begin(py, self.owner, true, &self.providers.content)?,
             providers: self.providers.clone_ref(py),
             ..self.request_on(slot, work)
         })
@@ -388,7 +388,7 @@ impl Session {
     fn request_on(&self, slot: SharedSession, work: Work) -> ExecutionRequest {
         ExecutionRequest {
             functions: None,
-            providers: TracedFunctions::default(),
+            providers: Providers::default(),
             owner: self.owner,
             target: Target::Session(slot),
             work,
@@ -410,7 +410,7 @@ impl Session {
     /// Returns whether the caller is part of an execution, which so cannot end before the caller
     /// returns: a callback, or a function that the execution called.
     fn is_in_use_here(&self, py: Python<'_>) -> PyResult<bool> {
-        let has_calls = !self.functions.names().is_empty() || !self.providers.is_empty();
+        let has_calls = !self.functions.names().is_empty() || !self.providers.content.is_empty();
         Ok(in_callback() || (has_calls && runs_for(py, self.owner)?))
     }
 
@@ -429,7 +429,7 @@ impl Session {
 
     /// Returns whether functions of the embedder provide files.
     pub(crate) fn has_providers(&self) -> bool {
-        !self.providers.is_empty()
+        !self.providers.content.is_empty()
     }
 
     fn ensure_usable(&self) -> PyResult<()> {

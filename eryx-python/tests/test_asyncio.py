@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+import types
 from collections.abc import Iterator
 from typing import Any
 
@@ -299,6 +300,24 @@ def test_session_is_closed_without_blocking_the_loop():
     asyncio.run(main())
 
 
+def test_session_is_closed_in_a_coroutine_without_a_loop():
+    @types.coroutine
+    def suspend():
+        yield
+
+    async def use() -> None:
+        async with session:
+            await suspend()
+
+    session = eryx.Sandbox().session()
+    coroutine = use()
+    coroutine.send(None)
+    with pytest.raises(ValueError, match="of the body"):
+        coroutine.throw(ValueError("of the body"))
+    with pytest.raises(eryx.SessionClosedError):
+        session.execute("pass")
+
+
 def test_closing_a_session_delivers_its_events_on_the_loop(port):
     events, threads = [], set()
 
@@ -313,6 +332,8 @@ def test_closing_a_session_delivers_its_events_on_the_loop(port):
             connect = f"import socket; s = socket.create_connection(('127.0.0.1', {port}))"
             await session.aexecute(connect)
             before = len(events)
+            # The statement has the only reference.
+            del session
         assert events[before:] == ["closed"]
 
     asyncio.run(main())

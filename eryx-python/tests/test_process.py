@@ -343,7 +343,9 @@ def test_object_with_a_callback_in_its_own_sandbox_is_collected(use):
     assert [tool() for tool in tools] == [None] * 20
 
 
-@pytest.mark.parametrize("use", ["config", "changed config", "sandbox", "session", "used"])
+@pytest.mark.parametrize(
+    "use", ["config", "changed config", "sandbox", "session", "used", "result"]
+)
 def test_object_with_the_function_of_a_secret_in_its_own_sandbox_is_collected(use):
     class Client:
         def __init__(self) -> None:
@@ -359,10 +361,16 @@ def test_object_with_the_function_of_a_secret_in_its_own_sandbox_is_collected(us
             if use == "used":
                 self.session.execute("print(1)")
                 self.sandbox.execute("print(1)")
+            if use == "result":
+                # The result keeps the function of the file.
+                sandbox = eryx.Sandbox(network=self.network, files=files)
+                self.result = sandbox.execute("import os; os.rename('/data', '/renamed')")
 
         def token(self) -> str:
             return "secret"
 
+    files = eryx.Files()
+    files.provide("/data", bytes)
     clients = [weakref.ref(Client()) for _ in range(20)]
     gc.collect()
     assert [client() for client in clients] == [None] * 20

@@ -6,7 +6,7 @@ import asyncio
 import functools
 from typing import Any, Callable, TypeVar
 
-from ._eryx import Execution
+from ._eryx import Execution, Session
 
 T = TypeVar("T")
 
@@ -56,9 +56,14 @@ async def run(execution: Execution) -> Any:
         execution.cancel()
 
 
-async def close(execution: Execution) -> None:
-    """Run `execution`, which closes a session, and return nothing."""
-    await run(execution)
+async def close(session: Session, execution: Execution) -> None:
+    """Run `execution`, which closes `session`. Without a loop of asyncio, close it here."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        session.close()
+    else:
+        await run(execution)
 
 
 def _awaitable_exception(error: BaseException) -> BaseException:

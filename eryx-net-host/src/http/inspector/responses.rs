@@ -138,27 +138,31 @@ impl Inspector {
         if self.has_ended {
             return;
         }
-        if matches!(self.responses.state, State::Http)
-            && matches!(self.http.on_server_eof(), Ok(Some(Event::End)))
-        {
-            self.on_response_end();
-        } else {
-            // The body is truncated.
-            self.finish_body();
-        }
+        // What is held back of a truncated body can be most of a secret, and the program may have
+        // caused the truncation: it does not receive that.
+        self.end_unframed_response();
         self.has_ended = true;
     }
 
-    /// Handles the end of the peer's stream without close_notify: the program receives the bytes of
-    /// a body that were held back, and then the error. Returns whether there were any.
+    /// Handles the end of the peer's stream without close_notify. Returns whether there are bytes
+    /// for the program before the error: the last ones of a body that ends with the connection.
     ///
     /// A program that transports the stream itself can cut it within a secret, and gets none.
     pub(crate) fn on_unexpected_eof(&mut self) -> bool {
         let is_own_transport = self.peer.port.is_some();
         if is_own_transport && !self.has_ended {
-            self.finish_body();
+            self.end_unframed_response();
         }
         self.is_readable()
+    }
+
+    /// Ends a response whose body ends with the peer's stream, if there is one.
+    fn end_unframed_response(&mut self) {
+        if matches!(self.responses.state, State::Http)
+            && matches!(self.http.on_server_eof(), Ok(Some(Event::End)))
+        {
+            self.on_response_end();
+        }
     }
 
     fn on_response_step(&mut self, step: Step<ResponseHead>, input: &[u8]) -> Result<(), NetError> {
