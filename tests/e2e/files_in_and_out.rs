@@ -156,11 +156,12 @@ async fn provided_content_is_waited_for_without_holding_up_anything_else() {
         .with_source("/data/broken", None, || -> io::Result<Vec<u8>> {
             Err(io::Error::other("no connection"))
         });
-    let sandbox = Sandbox::embedded()
-        .with_files(files)
-        .with_resource_limits(timeout_of(3))
-        .build()
-        .expect("valid");
+    let with_timeout = |seconds| {
+        let sandbox = Sandbox::embedded().with_files(files.clone());
+        let sandbox = sandbox.with_resource_limits(timeout_of(seconds));
+        sandbox.build().expect("valid")
+    };
+    let sandbox = with_timeout(3);
     // On one thread: a program that waits holds up neither others nor its own timeout.
     let waiting = sandbox.execute("import os\nos.stat('/data/slow')");
     let other = sandbox.execute("print(open('/data/sized').read())");
@@ -185,7 +186,8 @@ for name in ('other-size', 'panics', 'broken'):
             print(name, errno.errorcode[error.errno])
 open('/data/slow', 'a').write('er')
 ";
-    let result = sandbox.execute(read).await.expect("succeeds");
+    // The backtrace of a panic can take seconds.
+    let result = with_timeout(60).execute(read).await.expect("succeeds");
     let expected = "4 slow 5\nother-size EIO\nother-size EIO\npanics EIO\npanics EIO\nbroken EIO\nbroken EIO\n";
     assert_eq!(result.stdout, expected);
     assert_eq!(lines(&result.files), ["~/data/slow"]);
