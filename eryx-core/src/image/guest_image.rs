@@ -196,6 +196,7 @@ impl GuestImage {
     /// Loads the machine code that the program comes with. If there is none, or this machine or
     /// engine does not accept it, compiles the component and caches the result.
     fn load_anew(&self, open: impl FnOnce() -> Cache) -> Result<Image, Error> {
+        let mut unused = None;
         if self.inner.is_embedded
             && let Some(code) = embedded::machine_code()
         {
@@ -205,18 +206,25 @@ impl GuestImage {
                 Err(missing @ Error::HostResource(_)) => return Err(missing),
                 Err(reason) => {
                     tracing::warn!(target: "eryx::image", %reason, "the machine code is not used");
+                    unused = Some(reason);
                 }
             }
         }
         let cache = open();
         let key = format!("image-{}", self.sha256());
-        let code = self.find_or_compile(&cache, &key)?;
+        let code = self.find_or_compile(&cache, &key, unused.as_ref())?;
         self.load_or_copy(&cache, &key, code, Self::base_image)
     }
 
     /// Returns the machine code of the component that `cache` has under `key`, or compiles it and
-    /// stores it there. Of several processes that need it, one compiles, and the others wait.
-    fn find_or_compile(&self, cache: &Cache, key: &str) -> Result<MachineCode, Error> {
+    /// stores it there. Of several processes that need it, one compiles, and the others wait. The
+    /// machine code that the program comes with is not used for the reason `unused`, if it has any.
+    fn find_or_compile(
+        &self,
+        cache: &Cache,
+        key: &str,
+        unused: Option<&Error>,
+    ) -> Result<MachineCode, Error> {
         if let Some(code) = cache.find(key, ReadMode::InPlace)? {
             return Ok(code);
         }
@@ -225,7 +233,7 @@ impl GuestImage {
                 .map_err(|error| ImageError::new(error.to_string()))?;
         }
         // Before the wait for another process, which takes as long as the compilation.
-        announce_compilation();
+        announce_compilation(unused);
         let pending = cache.begin_blocking(key)?;
         match cache.find(key, ReadMode::InPlace)? {
             Some(code) => Ok(code),
@@ -370,14 +378,19 @@ impl fmt::Debug for GuestImage {
 }
 
 /// Explains the seconds that follow: in an event, and on standard error in a program that collects
-/// no events.
-fn announce_compilation() {
+/// no events. The machine code that the program comes with is not used for the reason `unused`, if
+/// it has any.
+fn announce_compilation(unused: Option<&Error>) {
     tracing::info!(target: "eryx::image", "compiling the guest image, once for this user");
-    if !tracing::dispatcher::has_been_set() {
-        eprintln!(
-            "eryx: compiling the guest image for this machine, once for this user (some seconds)"
-        );
+    if tracing::dispatcher::has_been_set() {
+        return;
     }
+    if let Some(reason) = unused {
+        eprintln!("eryx: the machine code that this program comes with is not used: {reason}");
+    }
+    eprintln!(
+        "eryx: compiling the guest image for this machine, once for this user (some seconds)"
+    );
 }
 
 #[cfg(test)]
@@ -418,7 +431,7 @@ mod tests {
     fn an_image_without_yield_points_is_not_compiled() {
         let wasm = wat::parse_str("(component (core module (func (loop (br 0)))))");
         let image = GuestImage::from_bytes(wasm.expect("valid")).expect("a component");
-        let Err(error) = image.find_or_compile(&Cache::disabled(), "key") else {
+        let Err(error) = image.find_or_compile(&Cache::disabled(), "key", None) else {
             panic!("an image that does not yield is compiled");
         };
         assert!(error.to_string().contains("yield"), "{error}");
@@ -437,7 +450,7 @@ mod tests {
             let cache = cache.clone();
             move || {
                 let image = GuestImage::from_bytes(EMPTY).expect("a component");
-                image.find_or_compile(&cache, "key").expect("found")
+                image.find_or_compile(&cache, "key", None).expect("found")
             }
         });
         // Compiling the smallest component takes a few milliseconds.

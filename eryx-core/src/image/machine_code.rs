@@ -13,6 +13,15 @@ use crate::host_resource::HostResourceError;
 use crate::host_resource::{HostResource, check_file_size};
 use crate::session_snapshot::Digest;
 
+/// The seals of a file that cannot change.
+#[cfg(target_os = "linux")]
+const SEALS: [memfd::FileSeal; 4] = [
+    memfd::FileSeal::SealShrink,
+    memfd::FileSeal::SealGrow,
+    memfd::FileSeal::SealWrite,
+    memfd::FileSeal::SealSeal,
+];
+
 /// Machine code that was compiled on this machine, where no other user can change it.
 ///
 /// On Linux it is an open file: instances share the image's pages and copy only those they write
@@ -48,12 +57,7 @@ impl MachineCode {
             .allow_sealing(true)
             .create("eryx-guest")?;
         file.as_file().write_all(code)?;
-        file.add_seals(&[
-            memfd::FileSeal::SealShrink,
-            memfd::FileSeal::SealGrow,
-            memfd::FileSeal::SealWrite,
-            memfd::FileSeal::SealSeal,
-        ])?;
+        seal(&file)?;
         Self::from_file(file.into_file())
     }
 
@@ -169,6 +173,27 @@ fn load_error(error: wasmtime::Error) -> Error {
     Error::image("it cannot be loaded", error)
 }
 
+/// Forbids every change of a file in memory. The kernel refuses that with EBUSY while anything else
+/// uses a page of the file, as it does itself when it moves pages: this waits for a few seconds.
+#[cfg(target_os = "linux")]
+fn seal(file: &memfd::Memfd) -> Result<(), memfd::Error> {
+    use std::io::ErrorKind;
+    use std::thread;
+    use std::time::Duration;
+
+    const ATTEMPTS: usize = 20;
+    const INTERVAL: Duration = Duration::from_millis(50);
+    for _ in 1..ATTEMPTS {
+        match file.add_seals(&SEALS) {
+            Err(memfd::Error::AddSeals(error)) if error.kind() == ErrorKind::ResourceBusy => {
+                thread::sleep(INTERVAL);
+            }
+            sealed => return sealed,
+        }
+    }
+    file.add_seals(&SEALS)
+}
+
 /// Returns the device and inode of a file.
 #[cfg(target_os = "linux")]
 fn identity(file: &File) -> wasmtime::Result<(u64, u64)> {
@@ -204,5 +229,57 @@ impl MachineCode {
             let seals = file.seals().expect("readable");
             seals.contains(&memfd::FileSeal::SealWrite)
         })
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::os::fd::AsRawFd;
+    use std::ptr::null_mut;
+    use std::thread;
+    use std::time::Duration;
+
+    use super::*;
+
+    /// A page of a file, which can be written to while this exists.
+    struct Page(usize);
+
+    impl Page {
+        const SIZE: usize = 4096;
+
+        fn map(file: &File) -> Self {
+            let prot = libc::PROT_READ | libc::PROT_WRITE;
+            let fd = file.as_raw_fd();
+            // SAFETY: the kernel chooses the address, so nothing else is there.
+            let page = unsafe { libc::mmap(null_mut(), Self::SIZE, prot, libc::MAP_SHARED, fd, 0) };
+            assert_ne!(page, libc::MAP_FAILED);
+            Self(page as usize)
+        }
+    }
+
+    impl Drop for Page {
+        fn drop(&mut self) {
+            // SAFETY: nothing refers to the page.
+            assert_eq!(unsafe { libc::munmap(self.0 as *mut _, Self::SIZE) }, 0);
+        }
+    }
+
+    #[test]
+    fn a_file_whose_pages_are_in_use_is_sealed_once_they_are_not() {
+        let file = memfd::MemfdOptions::default()
+            .allow_sealing(true)
+            .create("test")
+            .expect("made");
+        file.as_file().set_len(Page::SIZE as u64).expect("set");
+        let page = Page::map(file.as_file());
+        file.add_seals(&SEALS).expect_err("the page is in use");
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                thread::sleep(Duration::from_millis(50));
+                drop(page);
+            });
+            seal(&file).expect("sealed");
+        });
+        file.as_file().set_len(0).expect_err("sealed");
     }
 }
