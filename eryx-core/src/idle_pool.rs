@@ -1,7 +1,7 @@
 //! The idle instances: those that were reset after their program, and wait for the next one
 //! (`interpreter/reuse.rs`).
 
-use eryx_sync::{Mutex, MutexGuard, try_lock};
+use eryx_sync::Mutex;
 use wasmtime::Store;
 use wasmtime::component::Instance;
 
@@ -14,11 +14,6 @@ const MAX_IDLE: usize = 16;
 
 /// The instances that wait, the last one used at the end.
 static POOL: Mutex<Vec<IdleInstance>> = Mutex::new(Vec::new());
-
-/// Returns the instances that wait, if [`try_lock`] gets them.
-fn try_lock_pool() -> Option<MutexGuard<'static, Vec<IdleInstance>>> {
-    try_lock(&POOL)
-}
 
 /// An instance that is equal to a new one.
 pub(crate) struct IdleInstance {
@@ -35,7 +30,7 @@ pub(crate) struct IdleInstance {
 impl IdleInstance {
     /// Makes it wait for its next program.
     pub(crate) fn park(self) {
-        let Some(mut pool) = try_lock_pool() else {
+        let Some(mut pool) = POOL.try_lock_spinning() else {
             return;
         };
         let evicted = (pool.len() == MAX_IDLE).then(|| pool.remove(0));
@@ -47,7 +42,7 @@ impl IdleInstance {
 
 /// Takes an instance of `image` that has at most `max_memory` bytes of memory, if one waits.
 pub(crate) fn take(image: u64, max_memory: u64) -> Option<IdleInstance> {
-    let mut pool = try_lock_pool()?;
+    let mut pool = POOL.try_lock_spinning()?;
     let found = pool
         .iter()
         .rposition(|idle| idle.image == image && idle.memory <= max_memory)?;
@@ -57,7 +52,7 @@ pub(crate) fn take(image: u64, max_memory: u64) -> Option<IdleInstance> {
 /// Ends the instance that was used least recently, whose slot is then free. Returns whether there
 /// was one.
 pub(crate) fn evict_lru() -> bool {
-    let Some(mut pool) = try_lock_pool() else {
+    let Some(mut pool) = POOL.try_lock_spinning() else {
         return false;
     };
     let evicted = (!pool.is_empty()).then(|| pool.remove(0));
@@ -68,7 +63,7 @@ pub(crate) fn evict_lru() -> bool {
 /// Ends the instances of an image that is no longer used.
 pub(crate) fn evict_image(image: u64) {
     // If they are left, they end when others take their place.
-    let Some(mut pool) = try_lock_pool() else {
+    let Some(mut pool) = POOL.try_lock_spinning() else {
         return;
     };
     let evicted: Vec<_> = pool.extract_if(.., |idle| idle.image == image).collect();

@@ -10,7 +10,7 @@ use std::mem;
 use std::ops::Range;
 use std::sync::Arc;
 
-use eryx_sync::{Mutex, try_lock};
+use eryx_sync::Mutex;
 use wasmtime::Store;
 
 use crate::memory_access::{MAX_PARTS, MemoryAccess, Part};
@@ -60,13 +60,15 @@ pub(crate) enum Reset {
 impl ImagePages {
     /// Returns the cached pages.
     pub(crate) fn cached(&self) -> Option<Arc<CachedPages>> {
-        try_lock(&self.cached).map(|cached| Arc::clone(&cached))
+        self.cached
+            .try_lock_spinning()
+            .map(|cached| Arc::clone(&cached))
     }
 
     /// Caches these pages in place of those before. Pages that another thread has added since are
     /// read again when they are needed.
     pub(crate) fn cache_pages(&self, pages: &Arc<CachedPages>) {
-        let Some(mut cached) = try_lock(&self.cached) else {
+        let Some(mut cached) = self.cached.try_lock_spinning() else {
             return;
         };
         let replaced = mem::replace(&mut *cached, Arc::clone(pages));

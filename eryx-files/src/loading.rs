@@ -86,7 +86,7 @@ impl Loading {
             if self.contains(needed) {
                 return None;
             }
-            let further = needs.needs.get(&needed).into_iter().flatten();
+            let further = needs.by_content.get(&needed).into_iter().flatten();
             let further: Vec<_> = further
                 .filter(|id| !reached.contains(id))
                 .copied()
@@ -94,7 +94,7 @@ impl Loading {
             reached.extend(further);
             next += 1;
         }
-        needs.needs.entry(needing).or_default().push(content);
+        needs.by_content.entry(needing).or_default().push(content);
         Some(Need(Some((needing, content))))
     }
 
@@ -121,16 +121,19 @@ impl fmt::Debug for Loading {
 }
 
 /// What the content that is being loaded in a process needs.
-type Needs = BTreeMap<LoadId, Vec<LoadId>>;
+struct Needs {
+    process: u32,
+    by_content: BTreeMap<LoadId, Vec<LoadId>>,
+}
 
 /// Locks what the content that is being loaded in this process needs. Returns `None` if the process
 /// was forked while another thread had it locked: only content that needs itself directly is then
 /// found.
-fn lock_needs() -> Option<(ProcessLockGuard<'static>, MutexGuard<'static, ProcessNeeds>)> {
+fn lock_needs() -> Option<(ProcessLockGuard<'static>, MutexGuard<'static, Needs>)> {
     static LOCK: ProcessLock = ProcessLock::new();
-    static NEEDS: Mutex<ProcessNeeds> = Mutex::new(ProcessNeeds {
+    static NEEDS: Mutex<Needs> = Mutex::new(Needs {
         process: 0,
-        needs: BTreeMap::new(),
+        by_content: BTreeMap::new(),
     });
     let guard = LOCK.lock();
     // Only a thread that this process does not have can hold it: the guard is dropped last.
@@ -138,17 +141,10 @@ fn lock_needs() -> Option<(ProcessLockGuard<'static>, MutexGuard<'static, Proces
     let process = process::id();
     if needs.process != process {
         // A fork has none of the threads that load content.
-        *needs = ProcessNeeds {
-            process,
-            needs: BTreeMap::new(),
-        };
+        needs.by_content.clear();
+        needs.process = process;
     }
     Some((guard, needs))
-}
-
-struct ProcessNeeds {
-    process: u32,
-    needs: Needs,
 }
 
 /// The first content needs the second one while this exists. `None`: nothing waits for the code
@@ -163,12 +159,12 @@ impl Drop for Need {
         let Some((_guard, mut needs)) = lock_needs() else {
             return;
         };
-        if let Some(needed) = needs.needs.get_mut(&needing) {
+        if let Some(needed) = needs.by_content.get_mut(&needing) {
             if let Some(index) = needed.iter().position(|id| *id == content) {
                 needed.swap_remove(index);
             }
             if needed.is_empty() {
-                needs.needs.remove(&needing);
+                needs.by_content.remove(&needing);
             }
         }
     }

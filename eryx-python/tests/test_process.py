@@ -206,6 +206,41 @@ thread.join()
     assert python(program).stdout == "child provided\nprovided\n"
 
 
+def test_child_forgets_which_content_its_parent_needed_at_the_fork(python):
+    program = """
+import eryx, os, threading
+parent = os.getpid()
+begun, ended = threading.Event(), threading.Event()
+def read(path):
+    return sandbox.execute(f"open({path!r}).read()", value=True).value.encode()
+# In the parent /data/a needs /data/b. In the child it is the other way round.
+def a():
+    return read("/data/b") if os.getpid() == parent else b"a"
+def b():
+    if os.getpid() == parent:
+        begun.set()
+        ended.wait(60)
+        return b"b"
+    return read("/data/a") + b" of the child"
+files = eryx.Files()
+files.provide("/data/a", a)
+files.provide("/data/b", b)
+limits = eryx.ResourceLimits(execution_timeout_ms=60_000)
+sandbox = eryx.Sandbox(files=files, resource_limits=limits)
+thread = threading.Thread(target=lambda: print(read("/data/a"), flush=True))
+thread.start()
+begun.wait(60)
+child = os.fork()
+if child == 0:
+    print(read("/data/b"), flush=True)
+    os._exit(0)
+os.waitpid(child, 0)
+ended.set()
+thread.join()
+"""
+    assert python(program).stdout == "b'a of the child'\nb'b'\n"
+
+
 def test_sandboxes_work_in_both_processes_after_a_fork_after_use(python):
     program = FORK.format(before="\nsandbox.execute('pass')", child="")
     assert python(program).stdout == "limits hold\nchild\nparent 0\n"

@@ -7,11 +7,12 @@
 
 mod process_lock;
 
+use std::hint;
 use std::sync::{PoisonError, TryLockError};
 
 pub use std::sync::MutexGuard;
 
-pub use process_lock::{ProcessLock, ProcessLockGuard, try_lock};
+pub use process_lock::{ProcessLock, ProcessLockGuard};
 
 /// A [`std::sync::Mutex`] that ignores poisoning.
 #[derive(Debug, Default)]
@@ -35,6 +36,26 @@ impl<T> Mutex<T> {
             Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
             Err(TryLockError::WouldBlock) => None,
         }
+    }
+
+    /// Locks a mutex that other threads hold only for a moment, and spins until it is free. Returns
+    /// `None` if it stays locked: in a process that was forked while another thread held it, it
+    /// stays so for ever.
+    ///
+    /// ```
+    /// let mutex = eryx_sync::Mutex::new(1);
+    /// assert!(mutex.try_lock_spinning().is_some());
+    /// ```
+    pub fn try_lock_spinning(&self) -> Option<MutexGuard<'_, T>> {
+        /// A few microseconds.
+        const ATTEMPTS: usize = 100;
+        (0..ATTEMPTS).find_map(|_| {
+            let guard = self.try_lock();
+            if guard.is_none() {
+                hint::spin_loop();
+            }
+            guard
+        })
     }
 
     /// Returns the value, without locking.

@@ -5,8 +5,6 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::sleep;
 use std::time::Duration;
 
-use crate::{Mutex, MutexGuard};
-
 /// How long a waiting thread sleeps between its first two attempts, and at most. Each time it
 /// sleeps twice as long.
 const FIRST_RETRY: Duration = Duration::from_micros(100);
@@ -71,25 +69,6 @@ impl Drop for ProcessLockGuard<'_> {
     fn drop(&mut self) {
         self.0.owner.store(0, Ordering::Release);
     }
-}
-
-/// Locks a mutex that other threads hold only for a moment. Returns `None` if it stays locked: in a
-/// process that was forked while another thread held it, that is for ever.
-///
-/// ```
-/// let mutex = eryx_sync::Mutex::new(1);
-/// assert!(eryx_sync::try_lock(&mutex).is_some());
-/// ```
-pub fn try_lock<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
-    /// A few microseconds.
-    const ATTEMPTS: usize = 100;
-    (0..ATTEMPTS).find_map(|_| {
-        let guard = mutex.try_lock();
-        if guard.is_none() {
-            std::hint::spin_loop();
-        }
-        guard
-    })
 }
 
 #[cfg(test)]
