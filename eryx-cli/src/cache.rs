@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Result};
 use clap::{Args, Subcommand, ValueEnum};
-use eryx::image::{CacheEntry, CacheKind, UserCache};
+use eryx::image::{CacheEntry, CacheEntryKind, UserCache};
 
 use crate::value_parsers::format_size;
 use crate::{EXIT_FAILED, exit_with};
@@ -51,12 +51,12 @@ enum Kind {
 impl Kind {
     fn from_entry(entry: &CacheEntry) -> Option<Self> {
         match entry.kind() {
-            CacheKind::Factory => Some(Self::Factory),
-            CacheKind::Image => Some(Self::Image),
-            CacheKind::Bytecode => Some(Self::Bytecode),
-            CacheKind::Download => Some(Self::Download),
-            CacheKind::Digests => Some(Self::Digests),
-            CacheKind::Incomplete => Some(Self::Incomplete),
+            CacheEntryKind::Factory => Some(Self::Factory),
+            CacheEntryKind::Image => Some(Self::Image),
+            CacheEntryKind::Bytecode => Some(Self::Bytecode),
+            CacheEntryKind::Download => Some(Self::Download),
+            CacheEntryKind::Digests => Some(Self::Digests),
+            CacheEntryKind::Incomplete => Some(Self::Incomplete),
             _ => None,
         }
     }

@@ -144,7 +144,7 @@ impl Options {
         let mut options = HttpOptions::new(address);
         match &self.http_token {
             Some(place) => options = options.with_token(token_source(place)?.token()?),
-            None if !address.ip().to_canonical().is_loopback() => bail!(
+            None if options.requires_token() => bail!(
                 "--http {address}: other machines may reach this address, so clients need a token: \
                  add --http-token env:VARIABLE, or listen on 127.0.0.1:{}",
                 address.port()

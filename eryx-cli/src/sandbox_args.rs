@@ -310,7 +310,7 @@ impl SandboxArgs {
             builder = builder.with_import(module);
         }
         if io::stderr().is_terminal() {
-            builder = builder.with_progress(|stage| match stage {
+            builder = builder.on_progress(|stage| match stage {
                 BuildStage::Downloading => eprintln!("eryx: downloading the packages ..."),
                 BuildStage::CompilingModules => {
                     eprintln!("eryx: compiling the modules of the packages, once ...");

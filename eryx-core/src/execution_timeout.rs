@@ -1,12 +1,10 @@
-//! The execution timeout: of a call of the guest, which can be cancelled too, and of other work for
-//! a program, such as forks, snapshots, resets and builds of a factory.
+//! The execution timeout: the deadline of a call of the guest, and the limit of other work for a
+//! program, such as forks, snapshots, resets and builds of a factory.
 
-use std::future::pending;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::cancel::CancelHandle;
 use crate::error::Error;
 use crate::limit::Limit;
 
@@ -14,50 +12,6 @@ use crate::limit::Limit;
 /// it.
 pub(crate) fn deadline(started: Instant, timeout: Duration) -> Option<Instant> {
     started.checked_add(timeout)
-}
-
-/// Waits for a call of the guest, until `deadline` or until `cancel` ends it.
-pub(crate) async fn race<T>(
-    call: impl Future<Output = wasmtime::Result<T>>,
-    deadline: Option<Instant>,
-    cancel: Option<&CancelHandle>,
-) -> CallEnd<T> {
-    let cancelled = async {
-        match cancel {
-            Some(cancel) => cancel.cancelled().await,
-            None => pending().await,
-        }
-    };
-    let timed_out = async {
-        match deadline {
-            Some(deadline) => tokio::time::sleep_until(deadline).await,
-            None => pending().await,
-        }
-    };
-    tokio::select! {
-        biased;
-        () = cancelled => CallEnd::Cancelled,
-        returned = call => CallEnd::Returned(returned),
-        () = timed_out => CallEnd::TimedOut,
-    }
-}
-
-/// The end of a call of the guest.
-pub(crate) enum CallEnd<T> {
-    Returned(wasmtime::Result<T>),
-    Cancelled,
-    TimedOut,
-}
-
-impl<T> CallEnd<T> {
-    /// Converts what the call returned.
-    pub(crate) fn map<U>(self, convert: impl FnOnce(T) -> U) -> CallEnd<U> {
-        match self {
-            Self::Returned(returned) => CallEnd::Returned(returned.map(convert)),
-            Self::Cancelled => CallEnd::Cancelled,
-            Self::TimedOut => CallEnd::TimedOut,
-        }
-    }
 }
 
 /// Runs `work` until `limit` has passed since `started`.

@@ -47,8 +47,8 @@ impl fmt::Display for HostResource {
 /// The machine or this process lacks a resource that a sandbox needs. The message names the
 /// resource and the limits in force.
 ///
-/// Mostly a program did not begin. The failure then changes nothing: once the resource is
-/// available, the same call succeeds. If a program had begun, it has ended, and its session with
+/// In most cases no program had started. Then the failure has no effect: once the resource is
+/// available, the same call succeeds. If a program had started, it has ended, and its session with
 /// it; [`Error::output`](crate::Error::output) and [`Error::usage`](crate::Error::usage) have what
 /// it did until then.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -16,7 +16,7 @@ use std::sync::{Arc, OnceLock};
 use eryx_sync::ProcessLock;
 use sha2::{Digest as _, Sha256};
 
-pub use cache::{CacheEntry, CacheKind, UserCache};
+pub use cache::{CacheEntry, CacheEntryKind, UserCache};
 pub use compile::{PrecompiledImage, engine_fingerprint, precompile};
 #[cfg(feature = "embedded-image")]
 pub use embedded::set_precompiled_path;
@@ -138,9 +138,9 @@ impl Image {
         &self.inner.digest
     }
 
-    /// Checks that the descriptors of the machine code were not closed.
-    pub(crate) fn check(&self) -> Result<(), HostResourceError> {
-        self.inner.code.check()
+    /// Checks that the descriptor of the machine code was not closed.
+    pub(crate) fn check_descriptor(&self) -> Result<(), HostResourceError> {
+        self.inner.code.check_descriptor()
     }
 
     /// Returns the image linked for the pooling allocator, if its instances can be pooled.

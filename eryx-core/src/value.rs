@@ -19,8 +19,8 @@ pub struct ProgramValueError {
 
 /// A representation of the value of a program, as one entry of a MIME bundle in Jupyter.
 ///
-/// The program chose the media type and the data. Neither an image nor a page of HTML is safe to
-/// show only because a sandbox made it.
+/// The program chose the media type and the data. An image or a page of HTML is not safe to show
+/// merely because it comes from a sandbox.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Display {

@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -79,7 +79,14 @@ impl HttpOptions {
         }
     }
 
-    /// Answers only requests with this token. Required unless the address is one of loopback.
+    /// Returns whether other machines may reach the address, so that a token is required.
+    #[must_use]
+    pub fn requires_token(&self) -> bool {
+        !self.address.ip().to_canonical().is_loopback()
+    }
+
+    /// Answers only requests with this token. Required if [`requires_token`](Self::requires_token)
+    /// returns true.
     #[must_use]
     pub fn with_token(mut self, token: BearerToken) -> Self {
         self.token = Some(token);
@@ -122,7 +129,7 @@ impl Server {
         options: HttpOptions,
     ) -> Result<(SocketAddr, impl Future<Output = ()> + use<>), HttpError> {
         let address = options.address;
-        if options.token.is_none() && !is_loopback(address.ip()) {
+        if options.token.is_none() && options.requires_token() {
             return Err(HttpError::NoToken(address));
         }
         let failed = |error| HttpError::Listen(address, error);
@@ -228,11 +235,6 @@ fn refusal(status: StatusCode, text: &'static str) -> Response<Body> {
     let mut response = Response::new(Full::new(Bytes::from_static(text.as_bytes())).boxed());
     *response.status_mut() = status;
     response
-}
-
-/// Returns whether only this machine reaches an address.
-fn is_loopback(address: IpAddr) -> bool {
-    address.to_canonical().is_loopback()
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! Admission control: parsing, policy, connection limits and the connect rate, before anything is
-//! dialled or looked up.
+//! Admission control: parsing, policy, [connection limits](crate::connection_limits) and the
+//! connect rate, before anything is dialled or looked up.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -8,46 +8,17 @@ use tokio::time::Instant;
 
 use crate::audit::entry::AuditEntry;
 use crate::connect_budget::ConnectDeadline;
+use crate::connection_limits::ConnectionSlot;
 use crate::context::NetworkContext;
 use crate::error::NetError;
 use crate::host_memory::Charge;
 use crate::host_memory::estimate;
 use crate::limits::kind::NetLimit;
-use crate::limits::per_host::HostPermit;
 use crate::limits::semaphore::Permit;
 
 /// The longest host that is parsed, in bytes. Each octet of the longest DNS name takes at most four
 /// bytes of UTF-8.
 const MAX_HOST: usize = 1024;
-
-/// A connection's slot: one permit of the sandbox's limit, one of the remote host's, and its
-/// host memory. Released on drop.
-#[derive(Debug)]
-pub(crate) struct ConnectionSlot {
-    _connection: Permit,
-    _host: HostPermit,
-    _memory: Charge,
-    tls: Option<Charge>,
-    inspection: Option<Charge>,
-    tunnel: Option<Charge>,
-}
-
-impl ConnectionSlot {
-    /// Holds `charge` for the connection's tunnel through a proxy until it is closed.
-    pub(crate) fn set_tunnel(&mut self, charge: Charge) {
-        self.tunnel = Some(charge);
-    }
-
-    /// Holds `charge` for the connection's TLS until it is closed, or begins another handshake.
-    pub(crate) fn set_tls(&mut self, charge: Charge) {
-        self.tls = Some(charge);
-    }
-
-    /// Holds `charge` for the inspection of the connection until it is closed.
-    pub(crate) fn set_inspection(&mut self, charge: Charge) {
-        self.inspection = Some(charge);
-    }
-}
 
 /// A connection that may be dialled.
 pub(crate) struct AdmittedConnection {
@@ -182,18 +153,6 @@ impl NetworkContext {
         Err(error)
     }
 
-    /// Returns the slot of one more connection to `host`.
-    fn acquire_slot(&self, entry: &AuditEntry, host: &Host) -> Result<ConnectionSlot, NetError> {
-        Ok(ConnectionSlot {
-            _connection: self.acquire_connection_permit(entry)?,
-            _host: self.acquire_host_permit(entry, host)?,
-            _memory: self.charge(entry, estimate::CONNECTION)?,
-            tls: None,
-            inspection: None,
-            tunnel: None,
-        })
-    }
-
     /// Returns the placeholder of a name that the proxy resolves.
     pub(crate) fn placeholder(
         &self,
@@ -204,34 +163,6 @@ impl NetworkContext {
             .placeholder_addresses
             .of_name(name, &self.memory)
             .inspect_err(|_| entry.limit_reached(NetLimit::MaxHostMemory))?)
-    }
-
-    /// Returns a permit for one more connection of the sandbox.
-    pub(crate) fn acquire_connection_permit(&self, entry: &AuditEntry) -> Result<Permit, NetError> {
-        self.connections.try_acquire().ok_or_else(|| {
-            entry.limit_reached(NetLimit::MaxConnections);
-            NetError::LimitReached(format!(
-                "this sandbox already holds {} connections, the most it may (max_connections): \
-                 close one first, or have the embedder raise max_connections",
-                self.connections.limit()
-            ))
-        })
-    }
-
-    /// Returns a permit for one more connection to `host`.
-    pub(crate) fn acquire_host_permit(
-        &self,
-        entry: &AuditEntry,
-        host: &Host,
-    ) -> Result<HostPermit, NetError> {
-        self.per_host.try_acquire(host).map_err(|limit| {
-            entry.limit_reached(NetLimit::MaxConnectionsPerHost);
-            NetError::LimitReached(format!(
-                "this sandbox already holds {limit} connections to `{host}`, the most it may hold to \
-                 one host (max_connections_per_host): close one first, or have the embedder raise \
-                 max_connections_per_host"
-            ))
-        })
     }
 
     /// Returns the deadline of a connection to `host`; the policy allowed it as `policy_host`. One

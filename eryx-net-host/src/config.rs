@@ -198,7 +198,7 @@ impl NetConfig {
             .chain(addresses)
             .any(|host| policy.inspection(&host, port) == Inspection::Enforced);
         match is_inspected {
-            true => verdict.for_inspected_host(),
+            true => verdict.deny_inspected_udp(),
             false => verdict,
         }
     }

@@ -6,6 +6,7 @@ mod exchange;
 pub(crate) mod expected_records;
 pub(crate) mod inspector;
 mod query_parameters;
+mod readable_response;
 mod request_check;
 mod response_body;
 mod secret_encodings;

@@ -35,7 +35,7 @@ impl NetworkContext {
         );
         let target = self.inspection_target(Host::Address(address), Some(address), port);
         match target.is_some_and(|target| target.is_enforced()) {
-            true => verdict.for_inspected_host(),
+            true => verdict.deny_inspected_udp(),
             false => verdict,
         }
     }

@@ -58,8 +58,8 @@ impl NetworkContext {
                 return Err(error);
             }
         }
-        // Not the verdict's host: an address that was checked as a name is still the address that
-        // the peer's certificate must be for.
+        // Not the verdict's host: that can be the name that an address was checked as, and the
+        // peer's certificate must be for the address.
         settings.server_name = host.ok().map(|host| host.to_string());
         Ok(settings)
     }

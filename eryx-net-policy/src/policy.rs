@@ -10,12 +10,12 @@ use std::net::IpAddr;
 use self::evaluate::NameStatus;
 use crate::builder::PolicyBuilder;
 use crate::decision::Transport;
-use crate::embedded_ipv4;
 use crate::hint_style::HintStyle;
 use crate::host::Host;
 use crate::host_name::HostName;
 use crate::outcome::Outcome;
 use crate::port::{Port, PortRange};
+use crate::reached_addresses::{self, reached_addresses};
 use crate::rule::{List, Rule};
 use crate::rule_set::{Lists, RuleSet};
 use crate::verdict::Verdict;
@@ -230,7 +230,7 @@ impl Policy {
             Port::Number(port) => is_reachable(port),
             Port::Any => {
                 let names: Vec<&HostName> = name.into_iter().collect();
-                let addresses = [address, embedded_ipv4::loopback(address)];
+                let addresses = [address, reached_addresses::loopback(address)];
                 let boundaries = self.range_boundaries(Transport::Tcp, &names, &addresses);
                 is_reachable(1) || boundaries.into_iter().any(&mut is_reachable)
             }
@@ -381,7 +381,7 @@ impl Policy {
                 set.for_name(name).for_each(|p| add(p.ports()));
             }
             for address in addresses {
-                for effective in embedded_ipv4::with_embedded(*address) {
+                for effective in reached_addresses(*address) {
                     set.for_network(effective).for_each(|p| add(p.ports()));
                 }
             }

@@ -4,12 +4,12 @@ use std::collections::{BTreeSet, HashSet};
 use std::net::IpAddr;
 
 use crate::cidr::IpNetwork;
-use crate::embedded_ipv4;
 use crate::host_name::HostName;
 use crate::label_trie::LabelTrie;
 use crate::pattern::{HostPattern, Target};
 use crate::port::PortRange;
 use crate::prefix_trie::PrefixTrie;
+use crate::reached_addresses;
 
 /// The four lists of a policy.
 #[derive(Clone, Debug, Default)]
@@ -108,7 +108,7 @@ impl RuleSet {
     /// Returns the patterns that match an address, or the IPv4 address that NAT64 translates it to,
     /// `*` last.
     pub(crate) fn for_address(&self, address: IpAddr) -> impl Iterator<Item = HostPattern> + '_ {
-        let translated = embedded_ipv4::nat64(address).map(IpAddr::V4);
+        let translated = reached_addresses::nat64(address).map(IpAddr::V4);
         self.for_network(address)
             .chain(translated.into_iter().flat_map(|v4| self.for_network(v4)))
             .chain(self.for_everything())

@@ -196,7 +196,7 @@ impl Verdict {
     /// [enforced](crate::Inspection::Enforced) on the port: HTTP/3 would not be inspected. A
     /// verdict that denies already stays as it is.
     #[must_use]
-    pub fn for_inspected_host(self) -> Self {
+    pub fn deny_inspected_udp(self) -> Self {
         if self.is_denied() {
             return self;
         }

@@ -276,7 +276,7 @@ impl SandboxFactory {
         let limits = package_limits(max_package_bytes, max_package_files)?;
         let settings = BuildSettings::of_arguments(resource_limits, cache_dir, cache, bytecode)?;
         let py = class.py();
-        let builder = py.detach(|| FactoryBuilder::from_file_within(path, limits));
+        let builder = py.detach(|| FactoryBuilder::from_file_with_limits(path, limits));
         build(py, builder.map_err(exception)?, settings)
     }
 
@@ -327,7 +327,7 @@ impl SandboxFactory {
         match data.cast::<PyBytes>() {
             Ok(bytes) => {
                 let (py, bytes) = (data.py(), bytes.as_bytes());
-                let builder = py.detach(|| FactoryBuilder::from_bytes_within(bytes, limits));
+                let builder = py.detach(|| FactoryBuilder::from_bytes_with_limits(bytes, limits));
                 build(py, builder.map_err(exception)?, settings)
             }
             Err(_) => Err(wrong_type("data", "bytes", data)),
@@ -550,7 +550,7 @@ fn build(
     let (warn, warnings) = channel();
     let builder = settings
         .apply(builder)?
-        .with_progress(progress.callback())
+        .on_progress(progress.callback())
         .on_warning(move |warning| {
             // The receiver is there as long as the build is waited for.
             let _ = warn.send(warning.to_owned());

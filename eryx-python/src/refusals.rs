@@ -39,13 +39,13 @@ pub(crate) struct Refusals {
     /// The number of activities, an int.
     #[pyo3(get)]
     count: u64,
-    first: Attempt,
-    last: Attempt,
+    first: RefusedAttempt,
+    last: RefusedAttempt,
 }
 
 /// One of the activities.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
-struct Attempt {
+struct RefusedAttempt {
     activity: String,
     host: String,
     port: Option<u16>,
@@ -55,9 +55,9 @@ struct Attempt {
 
 impl From<eryx::net::Refusals> for Refusals {
     fn from(refusals: eryx::net::Refusals) -> Self {
-        let attempt = |attempt: eryx::net::Attempt| {
+        let attempt = |attempt: eryx::net::RefusedAttempt| {
             let time = attempt.time.duration_since(UNIX_EPOCH);
-            Attempt {
+            RefusedAttempt {
                 activity: attempt.activity.as_str().to_owned(),
                 host: attempt.host,
                 port: attempt.port,

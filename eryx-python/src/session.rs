@@ -414,7 +414,7 @@ impl Session {
         Ok(in_callback() || (has_calls && runs_for(py, self.owner)?))
     }
 
-    pub(crate) fn is_owner_process(&self) -> bool {
+    fn is_owner_process(&self) -> bool {
         self.process == std::process::id()
     }
 
@@ -432,7 +432,7 @@ impl Session {
         !self.providers.content.is_empty()
     }
 
-    fn ensure_usable(&self) -> PyResult<()> {
+    pub(crate) fn ensure_usable(&self) -> PyResult<()> {
         if !self.is_owner_process() {
             return Err(SessionClosedError::new_err(format!(
                 "the session belongs to process {}; a forked process cannot use it: open a new one",

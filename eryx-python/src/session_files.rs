@@ -207,11 +207,7 @@ impl SessionFiles {
         work: impl FnOnce(eryx::files::SessionFiles<'_>) -> T + Send,
     ) -> PyResult<T> {
         let session = self.session.get();
-        if !session.is_owner_process() {
-            return Err(EryxError::new_err(
-                "the session belongs to another process; a forked process cannot use it: open a new one",
-            ));
-        }
+        session.ensure_usable()?;
         let held = match session.has_providers() {
             true => Some(HeldSession::begin(py, session.owner())?),
             false => None,

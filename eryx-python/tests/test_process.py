@@ -253,16 +253,17 @@ session = sandbox.session()
 session.execute("import http.client; site = http.client.HTTPConnection('127.0.0.1', {port}); site.connect()")
 """,
         child="""
-    try:
-        session.execute("pass")
-    except eryx.SessionClosedError as error:
-        print("a forked process cannot use it" in str(error), flush=True)
+    for use in (lambda: session.execute("pass"), session.fork, lambda: list(session.files)):
+        try:
+            use()
+        except eryx.SessionClosedError as error:
+            print("a forked process cannot use it" in str(error), flush=True)
     session.close()
     del session
 """,
     )
     program += "print(session.execute(\"site.request('GET', '/x'); print(site.getresponse().read().decode())\").stdout, end='')"
-    assert python(program).stdout == "limits hold\nchild\nTrue\nparent 0\nyou asked for /x\n"
+    assert python(program).stdout == "limits hold\nchild\nTrue\nTrue\nTrue\nparent 0\nyou asked for /x\n"
 
 
 def test_worker_processes_return_results(python):

@@ -88,8 +88,8 @@ impl Connector {
     }
 
     /// Returns the approximate size of the settings that this scope holds, in bytes.
-    #[must_use]
-    pub fn settings_size(&self) -> usize {
+    #[cfg(test)]
+    pub(crate) fn settings_size(&self) -> usize {
         self.scope.configs.size()
     }
 

@@ -28,7 +28,7 @@ pub mod files {
 pub mod image {
     #[cfg(feature = "embedded-image")]
     pub use eryx_core::image::set_precompiled_path;
-    pub use eryx_core::image::{CacheEntry, CacheKind, UserCache};
+    pub use eryx_core::image::{CacheEntry, CacheEntryKind, UserCache};
 }
 
 /// The network of a sandbox: what the embedder grants, and the events and reports it gets.
@@ -37,11 +37,11 @@ pub mod net {
     pub use eryx_net_host::net_settings;
     pub use eryx_net_host::policy;
     pub use eryx_net_host::{
-        Activity, AddEntry, Answer, Attempt, CloseReason, ConfigError, ConnectionReport,
-        DnsResolver, Event, EventKind, HttpDenials, HttpRequestReport, NetConfig, NetError,
-        NetLimit, NetworkReport, Observer, ProvideSecret, ProvideSecretError, Proxy, Recorder,
-        Refusals, Resolve, ResolveError, Resolving, SETTINGS, Secret, Setting, SettingKind,
-        StaticHosts, TlsFailure,
+        Activity, AddEntry, Answer, CloseReason, ConfigError, ConnectionReport, DnsResolver, Event,
+        EventKind, HttpDenials, HttpRequestReport, NetConfig, NetError, NetLimit, NetworkReport,
+        Observer, ProvideSecret, ProvideSecretError, Proxy, Recorder, Refusals, RefusedAttempt,
+        Resolve, ResolveError, Resolving, SETTINGS, Secret, Setting, SettingKind, StaticHosts,
+        TlsFailure,
     };
 
     /// The TLS engine.

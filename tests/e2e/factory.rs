@@ -391,16 +391,16 @@ async fn packages_beyond_a_size_limit_are_rejected_with_the_limit() {
         .expect("built");
     let saved = factory.to_bytes().expect("saved");
     assert!(saved.len() < 10_000, "{}", saved.len());
-    let read = FactoryBuilder::from_bytes_within(&saved, limits.with_max_files(3));
+    let read = FactoryBuilder::from_bytes_with_limits(&saved, limits.with_max_files(3));
     drop(read.expect("read"));
     for limits in [limits.with_max_files(2), limits.with_max_bytes(1 << 20)] {
-        match FactoryBuilder::from_bytes_within(&saved, limits) {
+        match FactoryBuilder::from_bytes_with_limits(&saved, limits) {
             Err(Error::Package(PackageError::TooLarge { .. })) => {}
             other => panic!("{other:?}"),
         }
     }
     for limits in [limits.with_max_files(0), limits.with_max_bytes(0)] {
-        let result = FactoryBuilder::from_bytes_within(&saved, limits);
+        let result = FactoryBuilder::from_bytes_with_limits(&saved, limits);
         result.expect_err("no memory for any");
     }
 }
@@ -419,7 +419,7 @@ async fn concurrent_builds_of_one_factory_compile_it_once() {
         SandboxFactory::builder()
             .with_setup_code("twice = 'once'")
             .with_cache_dir(dir.path().join("cache"))
-            .with_progress(count)
+            .on_progress(count)
             .build()
     };
     let (first, second) = tokio::join!(build(), build());
@@ -471,7 +471,7 @@ fn a_factory_is_cached_on_a_noexec_file_system() {
                 let factory = SandboxFactory::builder()
                     .with_setup_code("x = 3")
                     .with_cache_dir(dir.path())
-                    .with_progress(move |_| {
+                    .on_progress(move |_| {
                         compiled.fetch_add(1, Ordering::Relaxed);
                     })
                     .build()

@@ -78,7 +78,7 @@ async fn requirements_are_downloaded_once_and_then_taken_from_the_cache() {
     assert_eq!(entries(&dir.path().join("cache"), "wheels"), 1);
     let stages = |builder: FactoryBuilder| async {
         let (sender, receiver) = std::sync::mpsc::channel();
-        let builder = builder.with_progress(move |stage| sender.send(stage).expect("received"));
+        let builder = builder.on_progress(move |stage| sender.send(stage).expect("received"));
         builder.build().await.expect("built");
         receiver.iter().collect::<Vec<_>>()
     };

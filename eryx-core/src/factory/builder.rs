@@ -79,7 +79,7 @@ impl FactoryBuilder {
     /// [`Error::Package`] when the file cannot be read, is not a saved factory, or exceeds the
     /// limits.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, Error> {
-        Self::from_file_within(path, PackageLimits::default())
+        Self::from_file_with_limits(path, PackageLimits::default())
     }
 
     /// Returns a builder as [`from_file`](Self::from_file) does, within `limits`.
@@ -87,7 +87,10 @@ impl FactoryBuilder {
     /// # Errors
     ///
     /// Those of [`from_file`](Self::from_file), and [`Error::Config`] when a limit is 0.
-    pub fn from_file_within(path: impl AsRef<Path>, limits: PackageLimits) -> Result<Self, Error> {
+    pub fn from_file_with_limits(
+        path: impl AsRef<Path>,
+        limits: PackageLimits,
+    ) -> Result<Self, Error> {
         limits.validate()?;
         let path = path.as_ref();
         let file = fs::File::open(path).map_err(|source| PackageError::Unreadable {
@@ -104,7 +107,7 @@ impl FactoryBuilder {
     ///
     /// [`Error::Package`] when the bytes are not a saved factory, or exceed the limits.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, Error> {
-        Self::from_bytes_within(bytes, PackageLimits::default())
+        Self::from_bytes_with_limits(bytes, PackageLimits::default())
     }
 
     /// Returns a builder as [`from_bytes`](Self::from_bytes) does, within `limits`.
@@ -112,7 +115,7 @@ impl FactoryBuilder {
     /// # Errors
     ///
     /// Those of [`from_bytes`](Self::from_bytes), and [`Error::Config`] when a limit is 0.
-    pub fn from_bytes_within(bytes: &[u8], limits: PackageLimits) -> Result<Self, Error> {
+    pub fn from_bytes_with_limits(bytes: &[u8], limits: PackageLimits) -> Result<Self, Error> {
         limits.validate()?;
         let spec = bundle::read(io::Cursor::new(bytes), Path::new("the given data"), limits)?;
         Ok(Self::from_spec(spec))
@@ -248,7 +251,7 @@ impl FactoryBuilder {
 
     /// Calls `progress` at the start of each stage that may take long. A factory that is found in
     /// the cache has none.
-    pub fn with_progress(mut self, progress: impl Fn(BuildStage) + Send + Sync + 'static) -> Self {
+    pub fn on_progress(mut self, progress: impl Fn(BuildStage) + Send + Sync + 'static) -> Self {
         self.progress = Some(Arc::new(progress));
         self
     }

@@ -76,7 +76,7 @@ impl CallLog {
         self.state.lock().execution = execution;
     }
 
-    /// Adds a call, which the record ends.
+    /// Adds a call. The returned record ends it.
     pub(super) fn begin(self: &Arc<Self>, name: &Arc<str>, argument_bytes: u64) -> CallRecord {
         let mut state = self.state.lock();
         state.next += 1;
@@ -166,7 +166,7 @@ impl CallLog {
     }
 }
 
-/// One call in the record. The first end counts; without one, dropping it is the end.
+/// One call in the log. Only its first end counts; dropping the record ends the call, too.
 pub(super) struct CallRecord {
     log: Arc<CallLog>,
     number: u64,
@@ -182,7 +182,7 @@ impl CallRecord {
         &self.log
     }
 
-    /// Ends the call when the function's code does not end it: that has panicked, or was dropped.
+    /// Ends the call if the function's code did not: it has panicked, or was dropped.
     pub(super) fn end_unless_ended(&self) {
         self.end(
             match thread::panicking() {

@@ -16,7 +16,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub use user_cache::{CacheEntry, CacheKind, UserCache};
+pub use user_cache::{CacheEntry, CacheEntryKind, UserCache};
 
 use sha2::{Digest as _, Sha256};
 use wasmtime::CacheStore;

@@ -123,20 +123,20 @@ impl MachineCode {
     ///
     /// When the descriptor was closed.
     #[cfg(target_os = "linux")]
-    pub(super) fn check(&self) -> Result<(), HostResourceError> {
+    pub(super) fn check_descriptor(&self) -> Result<(), HostResourceError> {
         if identity(&self.file).is_ok_and(|found| found == self.identity) {
             return Ok(());
         }
         Err(HostResourceError::new(
             HostResource::FileDescriptors,
-            "another part of this process closed those that sandboxes use, as one does that becomes \
-             a daemon; let it become one before the first sandbox is made",
+            "other code in this process closed those that sandboxes use; a process that becomes a \
+             daemon has to do that before it makes its first sandbox",
         ))
     }
 
     /// Does nothing: there is no descriptor.
     #[cfg(not(target_os = "linux"))]
-    pub(super) fn check(&self) -> Result<(), HostResourceError> {
+    pub(super) fn check_descriptor(&self) -> Result<(), HostResourceError> {
         Ok(())
     }
 

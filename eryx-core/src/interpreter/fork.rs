@@ -8,9 +8,10 @@ use wasmtime::Store;
 
 use crate::bindings::Outcome;
 use crate::error::Error;
-use crate::execution_timeout::{CallEnd, deadline, race, within_time_limit};
+use crate::execution_timeout::{deadline, within_time_limit};
 use crate::functions::{Call, OfferedFunctions};
 use crate::image::Image;
+use crate::interpreter::guest_call::{CallEnd, race};
 use crate::interpreter::start::{InitialState, InstanceChoice};
 use crate::interpreter::{CallResult, Interpreter};
 use crate::limit::Limit;

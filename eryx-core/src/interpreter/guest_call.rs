@@ -1,8 +1,13 @@
-//! The calls of the guest's exports that run a program or its setup code.
+//! The calls of the guest's exports that run a program or its setup code, and how a call ends: the
+//! call races against its deadline and its cancel handle.
 
+use std::future::pending;
+
+use tokio::time::Instant;
 use wasmtime::Store;
 
 use crate::bindings::{Outcome, Sandbox as Guest, StartState};
+use crate::cancel::CancelHandle;
 use crate::stdin::Stdin;
 use crate::store_state::StoreState;
 use crate::value::ProgramEnd;
@@ -83,6 +88,50 @@ impl GuestCall<'_> {
                 let outcome = preloaded.map_or_else(Outcome::Exception, |()| Outcome::Finished);
                 Ok(ProgramEnd::without_value(outcome))
             }
+        }
+    }
+}
+
+/// Waits for a call of the guest, until `deadline` or until `cancel` ends it.
+pub(super) async fn race<T>(
+    call: impl Future<Output = wasmtime::Result<T>>,
+    deadline: Option<Instant>,
+    cancel: Option<&CancelHandle>,
+) -> CallEnd<T> {
+    let cancelled = async {
+        match cancel {
+            Some(cancel) => cancel.cancelled().await,
+            None => pending().await,
+        }
+    };
+    let timed_out = async {
+        match deadline {
+            Some(deadline) => tokio::time::sleep_until(deadline).await,
+            None => pending().await,
+        }
+    };
+    tokio::select! {
+        biased;
+        () = cancelled => CallEnd::Cancelled,
+        returned = call => CallEnd::Returned(returned),
+        () = timed_out => CallEnd::TimedOut,
+    }
+}
+
+/// The end of a call of the guest.
+pub(super) enum CallEnd<T> {
+    Returned(wasmtime::Result<T>),
+    Cancelled,
+    TimedOut,
+}
+
+impl<T> CallEnd<T> {
+    /// Converts what the call returned.
+    pub(super) fn map<U>(self, convert: impl FnOnce(T) -> U) -> CallEnd<U> {
+        match self {
+            Self::Returned(returned) => CallEnd::Returned(returned.map(convert)),
+            Self::Cancelled => CallEnd::Cancelled,
+            Self::TimedOut => CallEnd::TimedOut,
         }
     }
 }

@@ -154,7 +154,7 @@ pub(super) async fn acquire_instance(
     choice: InstanceChoice,
 ) -> Result<StartedInstance, Error> {
     signals::check()?;
-    image.check()?;
+    image.check_descriptor()?;
     if choice == InstanceChoice::Any && image.reuses_instances() {
         let idle = idle_pool::take(image.identity(), state.memory.max());
         if let Some(mut idle) = idle {

@@ -11,8 +11,9 @@ use crate::mount::{MountedDirectory, MountedFile};
 use crate::snapshot::{Change, ChangeKind, ContentId, Entry, FileContent};
 use crate::stat::{FileId, FileType};
 
-/// The most bytes of all copies for further names of files, if there can be no hard links: as many
-/// as the files of a program have by default. 10,000 names of one file would otherwise fill a disk.
+/// The most bytes that are copied for additional names of files, where hard links are impossible:
+/// the default limit on the files of a program. 10,000 names of one file would otherwise fill a
+/// disk.
 const MAX_COPIED: u64 = 64 << 20;
 
 /// The files that were saved.
@@ -20,7 +21,7 @@ const MAX_COPIED: u64 = 64 << 20;
 pub struct SavedFiles {
     /// The number of files. Each name of a file counts.
     pub files: usize,
-    /// The bytes that were written: of a file with several names once.
+    /// The bytes that were written. A file with several names counts once.
     pub bytes: u64,
     /// Their paths, as the program sees them.
     pub paths: Vec<String>,
@@ -46,8 +47,8 @@ pub enum SaveError {
     },
     /// A file has more names than the file system of the folder has hard links for.
     #[error(
-        "{path:?} cannot be saved: it is another name of a saved file, no hard link to that can be \
-         made, and such files have at most {} MiB of copies; save to a folder on a file system \
+        "{path:?} cannot be saved: it is another name of a saved file, a hard link to that file \
+         cannot be made, and at most {} MiB are copied instead; save to a folder on a file system \
          with hard links",
         MAX_COPIED >> 20
     )]
@@ -67,8 +68,8 @@ struct Original {
     identity: FileId,
 }
 
-/// A folder of the machine to save files to. It holds one descriptor of the process: what later
-/// takes the place of the folder, such as a link, gets nothing.
+/// A folder of the machine to save files to. It holds one descriptor of the process: if a link or
+/// another folder takes its place later, nothing is written there.
 #[derive(Debug)]
 pub struct SaveFolder(MachineDirectory);
 
@@ -191,7 +192,7 @@ impl Saver {
         let path = &self.saved.paths[original.position];
         let (parent, name) = split(path)?;
         let parent = directory(&self.folder, parent)?;
-        // A link in the place of a removed file can have got its identity.
+        // If the file was removed, a link in its place may have the same identity.
         let is_original = |directory: &MachineDirectory, name| {
             let stat = directory.stat_entry(name)?;
             Ok(stat.file_type == FileType::File && stat.identity == original.identity)

@@ -118,7 +118,7 @@ def access(
 ) -> bool:
     """Use the real uid/gid to test for access to a path.
 
-    All files can be written but those of read-only mounts, and none can be executed.
+    All files can be written, except those of read-only mounts. No file can be executed.
     """
     options = {
         "dir_fd": dir_fd,
@@ -386,8 +386,8 @@ _FUNCTIONS = (
     refusing("os.mknod", "a sandbox has no devices; use a file"),
 )
 
-# Functions of WASI that answer with what the machine of the build has, with rights that do not
-# exist, or without a look at the files, or that copy too little or too much at a time.
+# Functions of WASI that return values of the build machine, check rights that do not exist, do not
+# check the files, or copy too little or too much at a time.
 _REPLACED = (processes.getpid, sysconf, times, uname, access, chdir, chmod, pread, pwrite)
 
 # The functions of `os` that take some arguments.

@@ -1,6 +1,7 @@
 """The functions of `os` for users: a sandbox has one, who owns all files and the process.
 
-The user has number 0, as WASI says that 0 owns every file: libraries compare the two.
+The user has number 0, as WASI reports 0 as the owner of every file: libraries compare the owner
+with the user.
 """
 
 import operator

@@ -15,7 +15,7 @@ use crate::audit::cause::Cause;
 use crate::audit::event::{Event, EventKind};
 use crate::audit::event_sink::{EventClass, EventSink};
 use crate::audit::http_request::HttpRequestReport;
-use crate::audit::report::{Attempt, ConnectionReport};
+use crate::audit::report::{ConnectionReport, RefusedAttempt};
 use crate::audit::report_builder::{ReportBuilder, ReportEntry};
 use crate::error::NetError;
 use crate::limits::kind::NetLimit;
@@ -335,8 +335,8 @@ impl AuditEntry {
         }
     }
 
-    fn attempt(&self) -> Attempt {
-        Attempt {
+    fn attempt(&self) -> RefusedAttempt {
+        RefusedAttempt {
             activity: self.activity,
             host: self.host.to_string(),
             port: self.port,

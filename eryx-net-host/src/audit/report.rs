@@ -49,15 +49,15 @@ pub struct Refusals {
     /// The number of denials or failures.
     pub count: u64,
     /// The first one.
-    pub first: Attempt,
+    pub first: RefusedAttempt,
     /// The latest one.
-    pub last: Attempt,
+    pub last: RefusedAttempt,
 }
 
-/// An attempt of the guest program that was denied or failed.
+/// An activity of the guest program that was denied or failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Attempt {
+pub struct RefusedAttempt {
     /// The kind of activity.
     pub activity: Activity,
     /// The host as the guest program wrote it, cut to 255 characters.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::audit::cause::Cause;
 use crate::audit::cause_map::CauseMap;
 use crate::audit::http_request::HttpRequestReport;
-use crate::audit::report::{Attempt, ConnectionReport, NetworkReport, Refusals};
+use crate::audit::report::{ConnectionReport, NetworkReport, Refusals, RefusedAttempt};
 
 /// The most established connections and UDP destinations that a report lists. An entry takes half a
 /// kilobyte, or 4 KiB if a name has 256 addresses: the three bounds together come to at most 7 MiB.
@@ -60,8 +60,8 @@ pub(super) struct ReportBuilder {
 #[derive(Debug)]
 struct Count {
     count: u64,
-    first: Attempt,
-    last: Attempt,
+    first: RefusedAttempt,
+    last: RefusedAttempt,
 }
 
 impl ReportBuilder {
@@ -110,7 +110,7 @@ impl ReportBuilder {
     }
 
     /// Counts a denial or a failure.
-    pub(super) fn count_refusal(&mut self, attempt: Attempt, cause: Cause) {
+    pub(super) fn count_refusal(&mut self, attempt: RefusedAttempt, cause: Cause) {
         let counted = self.refusals.entry((), cause, || Count {
             count: 0,
             first: attempt.clone(),

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use eryx_net_policy::{Host, HostName, HostPattern, PortRange, with_embedded};
+use eryx_net_policy::{Host, HostName, HostPattern, PortRange, reached_addresses};
 use eryx_tls::{Connector, TrustStore};
 
 use super::NetConfig;
@@ -168,7 +168,7 @@ impl NetConfig {
         address: Option<IpAddr>,
         port: Option<u16>,
     ) -> bool {
-        if address.is_some_and(|address| with_embedded(address).any(|a| a.is_loopback())) {
+        if address.is_some_and(|address| reached_addresses(address).any(|a| a.is_loopback())) {
             return true;
         }
         let address = address.map(Host::Address);

@@ -40,8 +40,8 @@ const MAX_RESPONSE_HEAD: usize = 16 * 1024;
 /// The most bytes of a body that are sent as they are in one step.
 const MAX_FORWARDED: usize = 256 * 1024;
 
-/// The same for a body that is searched for placeholders: what the kernel does not take at once is
-/// searched again.
+/// The same for a body that is searched for placeholders. It is smaller because bytes that the
+/// kernel does not accept at once are searched again.
 const MAX_SEARCHED: usize = 128 * 1024;
 
 /// Parses what a program sends and receives, enforces the HTTP rules, replaces placeholders by
@@ -59,8 +59,8 @@ pub(crate) struct Inspector {
     pub(super) scheme_and_host: String,
     /// If the port of the peer is not known, the ports on which a request has to be allowed.
     pub(super) tunnel_ports: Vec<u16>,
-    /// Whether the server may be sent a secret, on this connection or on another, also under
-    /// another name.
+    /// Whether a secret may be sent to this server: on this connection, on another one, or under
+    /// another of its names.
     pub(super) has_secrets: bool,
     pub(super) http: Connection,
     requests: Requests,

@@ -29,7 +29,7 @@ const RANDOM_CHARACTERS: usize = 22;
 const UNKNOWN_LENGTH: usize = 40;
 
 /// The most values of one provider that are kept to search responses for: the last that were sent.
-/// Those of requests that still wait for a response come on top.
+/// Values of requests that still wait for a response are kept besides these.
 const MAX_VALUES: usize = 4;
 
 /// The most bytes that these values have together, unless the last one alone is longer. For every

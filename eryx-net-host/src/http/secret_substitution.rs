@@ -1,7 +1,7 @@
 //! Replacement of placeholders by secrets in the head and body of a request.
 
 use data_encoding::BASE64;
-use eryx_http::{HttpError, RequestHead};
+use eryx_http::RequestHead;
 use eryx_net_policy::SecretBinding;
 use secrecy::ExposeSecret;
 use secrecy::zeroize::Zeroizing;
@@ -358,67 +358,6 @@ impl<'a> Substitution<'a> {
             places.join(", ")
         )
     }
-}
-
-/// Makes the server answer in a form in which secrets can be recognised: with all of the content,
-/// without a content coding, in an encoding based on ASCII, and, over WebSocket, without
-/// compression.
-pub(super) fn ask_for_readable(head: &mut RequestHead) -> Result<(), String> {
-    const ACCEPT_ENCODING: &str = "Accept-Encoding";
-    const REMOVED: [&str; 6] = [
-        "Range",
-        "If-Range",
-        // The name before RFC 2068.
-        "Request-Range",
-        // Differences from an earlier response (RFC 3229).
-        "A-IM",
-        "Accept-Charset",
-        "Sec-WebSocket-Extensions",
-    ];
-    let text = |error: HttpError| error.kind().to_string();
-    for name in REMOVED {
-        head.fields_mut().remove(name).map_err(text)?;
-    }
-    // Servers that pass fields on in variables do not distinguish these.
-    if head.fields().iter().any(|(name, _)| name.contains('_')) {
-        for name in REMOVED.into_iter().chain([ACCEPT_ENCODING]) {
-            head.fields_mut().remove_lookalikes(name).map_err(text)?;
-        }
-    }
-    ask_for_usual_charset(head)?;
-    if head.fields().all(ACCEPT_ENCODING).eq([&b"identity"[..]]) {
-        return Ok(());
-    }
-    set(head, ACCEPT_ENCODING, b"identity")
-}
-
-/// Removes the parameters `charset` of `Accept`: some frameworks answer in the one that is there.
-fn ask_for_usual_charset(head: &mut RequestHead) -> Result<(), String> {
-    let accept = head
-        .fields()
-        .all("Accept")
-        .collect::<Vec<_>>()
-        .join(&b", "[..]);
-    let lower = accept.to_ascii_lowercase();
-    if !lower
-        .windows(b"charset".len())
-        .any(|part| part == b"charset")
-    {
-        return Ok(());
-    }
-    let types = accept.split(|&byte| byte == b',').map(|media_type| {
-        let parameters = media_type.split(|&byte| byte == b';');
-        let kept = parameters.filter(|parameter| {
-            let name = parameter
-                .split(|&byte| byte == b'=')
-                .next()
-                .unwrap_or_default();
-            !name.trim_ascii().eq_ignore_ascii_case(b"charset")
-        });
-        kept.collect::<Vec<_>>().join(&b";"[..])
-    });
-    let accept = types.collect::<Vec<_>>().join(&b","[..]);
-    set(head, "Accept", &accept)
 }
 
 /// Sets a field to a value that can have a secret. The error does not have the value.

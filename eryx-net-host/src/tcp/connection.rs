@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use eryx_net_policy::Host;
 
-use crate::admission::ConnectionSlot;
 use crate::audit::activity::CloseReason;
 use crate::audit::entry::AuditEntry;
 use crate::connect_budget::BudgetedConnect;
+use crate::connection_limits::ConnectionSlot;
 use crate::error::NetError;
 use crate::http::target::InspectionTarget;
 use crate::local_endpoint::masked_local_endpoint;

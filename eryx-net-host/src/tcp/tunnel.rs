@@ -5,7 +5,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use eryx_net_policy::{Host, with_embedded};
+use eryx_net_policy::{Host, reached_addresses};
 use eryx_tls::{ClientSettings, TlsError};
 
 use crate::audit::entry::AuditEntry;
@@ -79,7 +79,9 @@ impl TunnelDialler {
     /// Where the proxy runs on this machine, all addresses of the machine count as the proxy's.
     pub(super) fn check_targets(&self, targets: &[SocketAddr]) -> Result<(), RouteError> {
         let on_its_port = targets.iter().filter(|t| t.port() == self.proxy.port);
-        let reached: Vec<IpAddr> = on_its_port.flat_map(|t| with_embedded(t.ip())).collect();
+        let reached: Vec<IpAddr> = on_its_port
+            .flat_map(|t| reached_addresses(t.ip()))
+            .collect();
         if reached.is_empty() {
             return Ok(());
         }

@@ -1,9 +1,9 @@
 //! The hosts that the pattern of a rule covers.
 
-use crate::embedded_ipv4;
 use crate::host::Host;
 use crate::pattern::HostPattern;
 use crate::port::{Port, PortRange};
+use crate::reached_addresses::reached_addresses;
 
 /// Returns whether a pattern covers a host: it matches the name, the address, or an address that a
 /// connection to the address may reach. A program cannot avoid a rule by another spelling of its
@@ -13,7 +13,7 @@ pub(crate) fn covers(pattern: &HostPattern, host: &Host, port: Port) -> bool {
         && match host {
             Host::Name(_) => pattern.matches(host),
             // The variant is public, so the address may not have come through the parser.
-            Host::Address(address) => embedded_ipv4::with_embedded(address.to_canonical())
+            Host::Address(address) => reached_addresses(address.to_canonical())
                 .any(|address| pattern.matches(&Host::Address(address))),
         }
 }

@@ -41,7 +41,8 @@ impl FromStr for HttpRule {
                 text: escape_truncated(text),
             });
         }
-        // The error of a host in place of methods would be about the letters of a method.
+        // Host and methods are swapped: parsing the host as methods would give an error about the
+        // letters of a method.
         let is_reversed =
             is_methods(host) && methods.is_some_and(|methods| methods.contains(['.', ':', '/']));
         if is_reversed || further_paths.iter().any(|path| !path.starts_with('/')) {

@@ -83,8 +83,8 @@ impl SecretBinding {
     /// # Errors
     ///
     /// Fails for a text that is not a field name, for a field that frames or routes the message or
-    /// that the inspection changes, and for other than one field where
-    /// [`with_inject`](Self::with_inject) was called.
+    /// that the inspection changes, and, if [`with_inject`](Self::with_inject) was called, unless
+    /// there is exactly one field.
     pub fn with_headers<H: AsRef<str>>(
         self,
         headers: impl IntoIterator<Item = H>,
@@ -142,8 +142,8 @@ impl SecretBinding {
     ///
     /// # Errors
     ///
-    /// Fails for a text without exactly one `{}`, for a text that is not a field value (RFC 9110,
-    /// 5.5), and if the binding is for other than one header field.
+    /// Fails unless the text has exactly one `{}` and is a field value (RFC 9110, 5.5), and the
+    /// binding has exactly one header field.
     pub fn with_inject(self, template: &str) -> Result<Self, SecretBindingError> {
         let is_value =
             template.bytes().all(|b| matches!(b, b' '..=b'~')) && template.trim_ascii() == template;

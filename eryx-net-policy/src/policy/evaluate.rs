@@ -6,10 +6,10 @@ use std::sync::LazyLock;
 use super::Policy;
 use crate::decision::{Decision, Reason};
 use crate::defaults::{OUTSIDE_GLOBAL_UNICAST, default_blocked_patterns};
-use crate::embedded_ipv4;
 use crate::host_name::HostName;
 use crate::outcome::{DeniedTarget, Outcome};
 use crate::pattern::HostPattern;
+use crate::reached_addresses::{self, reached_addresses};
 use crate::rule::List;
 use crate::rule_set::RuleSet;
 
@@ -131,7 +131,7 @@ impl Policy {
         internal: Option<&HostPattern>,
     ) -> AddressStatus {
         let mut exemption = None;
-        for effective in embedded_ipv4::with_embedded(address) {
+        for effective in reached_addresses(address) {
             let exempt = on_port(self.lists.exempt.for_network(effective), port);
             for rule in self.lists.blocked.for_network(effective) {
                 if !rule.ports().contains(port) || self.excludes(&rule, effective) {
@@ -159,13 +159,13 @@ impl Policy {
         port: u16,
     ) -> Option<Outcome> {
         let exempt = &self.lists.exempt;
-        let exemption = embedded_ipv4::with_embedded(address)
+        let exemption = reached_addresses(address)
             .find_map(|effective| on_port(exempt.for_network(effective), port))
             .or_else(|| name.and_then(|name| on_port(exempt.for_name(name), port)));
         if exemption.is_some() {
             return None;
         }
-        match self.check_blocked(embedded_ipv4::loopback(address), port, None) {
+        match self.check_blocked(reached_addresses::loopback(address), port, None) {
             AddressStatus::Blocked(outcome) => Some(outcome.into_own_address(address)),
             AddressStatus::NotBlocked | AddressStatus::Exempt(_) => None,
         }
@@ -175,7 +175,7 @@ impl Policy {
     /// is excluded from it: `64:ff9b::/96`, which is evaluated as IPv4, and loopback where it is
     /// allowed.
     fn excludes(&self, rule: &HostPattern, address: IpAddr) -> bool {
-        let excluded = embedded_ipv4::nat64(address).is_some()
+        let excluded = reached_addresses::nat64(address).is_some()
             || (self.allow_localhost && address == Ipv6Addr::LOCALHOST);
         excluded && rule == outside_global_unicast()
     }
@@ -237,8 +237,8 @@ impl AddressStatus {
 /// to in its place must be listed. The same goes for the NAT64 address of `0.0.0.0`.
 pub(super) fn listed(set: &RuleSet, address: IpAddr, port: u16) -> Result<HostPattern, IpAddr> {
     let entry = on_port(set.for_address(address), port).ok_or(address)?;
-    let translated = embedded_ipv4::nat64(address).map_or(address, IpAddr::V4);
-    match embedded_ipv4::loopback_for_unspecified(translated) {
+    let translated = reached_addresses::nat64(address).map_or(address, IpAddr::V4);
+    match reached_addresses::loopback_for_unspecified(translated) {
         Some(loopback) => on_port(set.for_address(loopback), port).ok_or(loopback),
         None => Ok(entry),
     }

@@ -5,10 +5,10 @@ use std::net::IpAddr;
 use super::Policy;
 use super::evaluate::{NameStatus, listed, not_listed, on_port};
 use crate::decision::{Decision, Reason};
-use crate::embedded_ipv4;
 use crate::host_name::HostName;
 use crate::outcome::{DeniedTarget, Outcome};
 use crate::pattern::HostPattern;
+use crate::reached_addresses::reached_addresses;
 use crate::rule::List;
 
 impl Policy {
@@ -84,7 +84,7 @@ fn not_allowed(other_port: Option<HostPattern>) -> Outcome {
 
 /// Returns the denial of a multicast or broadcast address, or of one that reaches such an address.
 fn not_unicast(address: IpAddr) -> Option<Outcome> {
-    let effective = embedded_ipv4::with_embedded(address).find(|effective| match effective {
+    let effective = reached_addresses(address).find(|effective| match effective {
         IpAddr::V4(v4) => v4.is_multicast() || v4.is_broadcast(),
         IpAddr::V6(v6) => v6.is_multicast(),
     })?;

@@ -44,8 +44,8 @@ pub(super) fn runtime() -> PyResult<Runtime> {
 }
 
 /// The reason when a runtime does not start again in a process that had one.
-const DESCRIPTOR_CLOSED: &str = "a descriptor that sandboxes use was closed by another part of this process, as \
-                                 happens when a process becomes a daemon; do that before the first program is run";
+const DESCRIPTOR_CLOSED: &str = "other code in this process closed a descriptor that sandboxes use; a process that \
+                                 becomes a daemon has to do that before it makes its first sandbox";
 
 fn missing(resource: &str, reason: &dyn std::fmt::Display) -> PyErr {
     host_resource(

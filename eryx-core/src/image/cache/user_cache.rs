@@ -32,7 +32,7 @@ pub struct UserCache {
 /// The content of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum CacheKind {
+pub enum CacheEntryKind {
     /// The compiled snapshot of a factory. It contains the memory of the interpreter after imports
     /// and setup code.
     Factory,
@@ -52,7 +52,7 @@ pub enum CacheKind {
 #[derive(Debug, Clone)]
 pub struct CacheEntry {
     name: OsString,
-    kind: CacheKind,
+    kind: CacheEntryKind,
     size: u64,
     last_use: SystemTime,
 }
@@ -64,7 +64,7 @@ impl CacheEntry {
     }
 
     /// Returns what it contains.
-    pub fn kind(&self) -> CacheKind {
+    pub fn kind(&self) -> CacheEntryKind {
         self.kind
     }
 
@@ -113,7 +113,7 @@ impl UserCache {
             let age = now.duration_since(last_use).unwrap_or_default();
             let kind = match is_entry(&name) {
                 true => kind(&name),
-                false if is_abandoned(&name, age) => CacheKind::Incomplete,
+                false if is_abandoned(&name, age) => CacheEntryKind::Incomplete,
                 false => continue,
             };
             entries.push(CacheEntry {
@@ -142,14 +142,14 @@ impl UserCache {
     }
 }
 
-fn kind(name: &OsStr) -> CacheKind {
+fn kind(name: &OsStr) -> CacheEntryKind {
     let extension = Path::new(name).extension().and_then(OsStr::to_str);
     match extension {
-        Some(entry::BYTECODE) => CacheKind::Bytecode,
-        Some(entry::WHEELS) => CacheKind::Download,
-        Some(entry::DIGESTS) => CacheKind::Digests,
-        _ if name.to_string_lossy().starts_with("factory-") => CacheKind::Factory,
-        _ => CacheKind::Image,
+        Some(entry::BYTECODE) => CacheEntryKind::Bytecode,
+        Some(entry::WHEELS) => CacheEntryKind::Download,
+        Some(entry::DIGESTS) => CacheEntryKind::Digests,
+        _ if name.to_string_lossy().starts_with("factory-") => CacheEntryKind::Factory,
+        _ => CacheEntryKind::Image,
     }
 }
 
@@ -185,12 +185,12 @@ mod tests {
         assert_eq!(
             kinds,
             [
-                CacheKind::Factory,
-                CacheKind::Image,
-                CacheKind::Bytecode,
-                CacheKind::Download,
-                CacheKind::Digests,
-                CacheKind::Incomplete
+                CacheEntryKind::Factory,
+                CacheEntryKind::Image,
+                CacheEntryKind::Bytecode,
+                CacheEntryKind::Download,
+                CacheEntryKind::Digests,
+                CacheEntryKind::Incomplete
             ]
         );
         assert_eq!(entries[0].size(), 17);

@@ -10,9 +10,10 @@ use crate::error::NetError;
 use crate::http::exchange::Exchange;
 use crate::http::inspector::collected_body::{Collecting, MediaType};
 use crate::http::inspector::{Inspector, MAX_HEAD, STEP};
+use crate::http::readable_response;
 use crate::http::request_check::RequestCheck;
 use crate::http::secret_store::{Value, ValueFuture, Values};
-use crate::http::secret_substitution::{self, HeadSecrets, Substitution};
+use crate::http::secret_substitution::{HeadSecrets, Substitution};
 
 /// The treatment of bytes from the program.
 pub(super) enum Requests {
@@ -357,7 +358,7 @@ impl Inspector {
         let substitution = Substitution::new(&context, &peer, &ports);
         let mut applied = substitution.apply_to_head(&mut head, &head_values);
         if applied.is_ok() && self.has_secrets {
-            applied = secret_substitution::ask_for_readable(&mut head);
+            applied = readable_response::ask_for_readable(&mut head);
         }
         if applied.is_ok() && head.len() > MAX_HEAD {
             applied = Err(format!(

@@ -10,13 +10,13 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 /// use std::net::IpAddr;
 ///
 /// let address: IpAddr = "64:ff9b::192.0.2.7".parse()?;
-/// let reached: Vec<IpAddr> = eryx_net_policy::with_embedded(address).collect();
+/// let reached: Vec<IpAddr> = eryx_net_policy::reached_addresses(address).collect();
 /// assert_eq!(reached, [address, "192.0.2.7".parse::<IpAddr>()?]);
 /// # Ok::<(), std::net::AddrParseError>(())
 /// ```
 ///
 /// IPv4-mapped addresses are not handled here: they are converted to IPv4 before the evaluation.
-pub fn with_embedded(address: IpAddr) -> impl Iterator<Item = IpAddr> {
+pub fn reached_addresses(address: IpAddr) -> impl Iterator<Item = IpAddr> {
     let [first, second] = match address {
         IpAddr::V6(v6) => embedded_ipv4(v6),
         IpAddr::V4(_) => [None; 2],
