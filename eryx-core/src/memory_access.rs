@@ -1,6 +1,8 @@
 //! The memory of an instance, through the exports that the image has for it (`eryx-guest-build`,
 //! pass `state_access`).
 
+use std::ops::Range;
+
 use wasmtime::Store;
 use wasmtime::component::{ComponentNamedList, Instance, Lift, Lower, TypedFunc, WasmList};
 
@@ -155,6 +157,19 @@ impl MemoryAccess {
             .await?;
         self.drop_nothing.call_async(&mut *store, (0,)).await
     }
+}
+
+/// Returns the part that `range` of `memory` is, which has whole words.
+pub(crate) fn part(memory: &[u8], range: Range<usize>) -> Part {
+    // Addresses have 32 bits.
+    let address = u32::try_from(range.start).unwrap_or(u32::MAX);
+    (address, words(&memory[range]))
+}
+
+/// Returns the words that `bytes` are.
+pub(crate) fn words(bytes: &[u8]) -> Vec<u64> {
+    let (words, _) = bytes.as_chunks();
+    words.iter().map(|word| u64::from_le_bytes(*word)).collect()
 }
 
 /// Returns the error for memory that cannot be read or written.

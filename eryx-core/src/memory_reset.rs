@@ -13,7 +13,7 @@ use std::sync::Arc;
 use eryx_sync::Mutex;
 use wasmtime::Store;
 
-use crate::memory_access::{MAX_PARTS, MemoryAccess, Part};
+use crate::memory_access::{MAX_PARTS, MemoryAccess, Part, words};
 use crate::memory_changes::PageMap;
 use crate::session_snapshot::PAGE;
 use crate::store_state::StoreState;
@@ -146,9 +146,9 @@ impl CachedPages {
         };
         cached.stack = Some(stack);
         for &page in missing {
-            let (words, _) = memory[page..page + PAGE].as_chunks();
-            let words = words.iter().map(|word| u64::from_le_bytes(*word));
-            cached.pages.insert(page, words.collect());
+            cached
+                .pages
+                .insert(page, words(&memory[page..page + PAGE]).into());
         }
         Ok(Arc::new(cached))
     }

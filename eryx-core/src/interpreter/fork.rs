@@ -15,7 +15,7 @@ use crate::interpreter::guest_call::{CallEnd, race};
 use crate::interpreter::start::{InitialState, InstanceChoice};
 use crate::interpreter::{CallResult, Interpreter};
 use crate::limit::Limit;
-use crate::memory_access::{MemoryAccess, copy_error};
+use crate::memory_access::{MAX_PARTS, MemoryAccess, copy_error, part};
 use crate::memory_changes::{Changes, PageMap};
 use crate::session_clock::SessionClock;
 use crate::session_snapshot::{Handles, PAGE};
@@ -26,6 +26,9 @@ use crate::store_state::StoreState;
 
 /// The memory that is examined in one step, in bytes. Copying all of it takes about a millisecond.
 pub(crate) const STEP: usize = 1 << 20;
+
+// The changed pages of a step are copied in one call: every second page at most begins a part.
+const _: () = assert!(STEP / PAGE / 2 <= MAX_PARTS);
 
 /// A call of the guest around a fork.
 #[derive(Clone, Copy)]
@@ -254,7 +257,7 @@ async fn copy_memory(
             Some(_) => None,
             None => Some(child_access.view(child).await.map_err(copy_error)?),
         };
-        let pages: Vec<_> = {
+        let parts: Vec<_> = {
             let memory = view.as_le_slice(&*parent);
             let changes = match (&map, &pristine) {
                 (Some(map), _) => Changes::Written(map),
@@ -266,14 +269,14 @@ async fn copy_memory(
                 .map_err(SnapshotError::pages)?;
             ranges
                 .into_iter()
-                .map(|range| (range.start, memory[range].to_vec()))
+                .map(|range| part(memory, range))
                 .collect()
         };
-        for (address, bytes) in pages {
-            // Addresses have 32 bits.
-            let address = u32::try_from(address).unwrap_or(u32::MAX);
+        // All in one call, in place of two for each range. The first page, which that overwrites, is
+        // the unused end of the C stack.
+        if !parts.is_empty() {
             child_access
-                .place(child, address, bytes)
+                .place_all(child, parts)
                 .await
                 .map_err(copy_error)?;
         }
