@@ -272,7 +272,7 @@ async fn copy_memory(
                 .map(|range| part(memory, range))
                 .collect()
         };
-        // All in one call, in place of two for each range. The first page, which that overwrites, is
+        // All in one call, in place of two for each range. It overwrites the first page, which is
         // the unused end of the C stack.
         if !parts.is_empty() {
             child_access
