@@ -263,7 +263,10 @@ session.execute("import http.client; site = http.client.HTTPConnection('127.0.0.
 """,
     )
     program += "print(session.execute(\"site.request('GET', '/x'); print(site.getresponse().read().decode())\").stdout, end='')"
-    assert python(program).stdout == "limits hold\nchild\nTrue\nTrue\nTrue\nparent 0\nyou asked for /x\n"
+    assert (
+        python(program).stdout
+        == "limits hold\nchild\nTrue\nTrue\nTrue\nparent 0\nyou asked for /x\n"
+    )
 
 
 def test_worker_processes_return_results(python):
