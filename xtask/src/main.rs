@@ -15,6 +15,7 @@ mod image_crate;
 mod instructions;
 mod licence_texts;
 mod licences;
+mod lint_python;
 mod native;
 mod package;
 mod packages;
@@ -126,6 +127,8 @@ enum Task {
     },
     /// Check the licences and sources of all dependencies against deny.toml
     Licences,
+    /// Lint and type-check all Python sources, and check their format
+    LintPython,
     /// Compare the public items of the libraries with the lists in docs/api
     PublicApi {
         /// Write the lists, instead of comparing them with the code
@@ -176,6 +179,7 @@ fn main() -> ExitCode {
         } => fuzz::run(seconds, target.as_deref(), &inputs),
         Task::Instructions { write } => instructions::run(write),
         Task::Licences => licences::run(),
+        Task::LintPython => lint_python::run(),
         Task::Native {
             headers,
             check,

@@ -1,6 +1,6 @@
-//! `test`: runs every check of the Python sources, and every test.
+//! `test`: runs every test, and the checks of the Python sources.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::Result;
@@ -8,6 +8,7 @@ use anyhow::Result;
 use crate::build_guest;
 use crate::client_matrix;
 use crate::command::{self, cargo};
+use crate::lint_python;
 use crate::packages;
 use crate::progress::Progress;
 use crate::selections::WORKSPACE;
@@ -20,10 +21,12 @@ const NETNS_PROGRAM: &str = "eryx-testkit-netns";
 
 /// Builds everything that is missing and runs all tests.
 pub(crate) fn run() -> Result<()> {
-    let mut progress = Progress::new(build_guest::STEPS + 8);
+    let mut progress = Progress::new(build_guest::STEPS + 9);
+    progress.step("checking the Python sources (ruff, mypy)");
+    lint_python::run()?;
     build_guest::build(&mut progress, false)?;
-    progress.step("checking the guest's Python (ruff, mypy, pytest)");
-    check_guest_python()?;
+    progress.step("testing the guest's Python without an image (pytest)");
+    test_guest_python()?;
     progress.step("compiling the Rust tests");
     command::run(cargo(&["test", "--no-run"]).args(WORKSPACE))?;
     command::run(cargo(&["build", "--bin", NETNS_PROGRAM]).args(WORKSPACE))?;
@@ -31,16 +34,11 @@ pub(crate) fn run() -> Result<()> {
     command::run(cargo(&["test"]).args(WORKSPACE))?;
     progress.step("building the wheel");
     let wheel = wheel::build(wheel::Options::default())?;
-    progress.step("checking the Python package as it is installed (ruff, mypy, pytest)");
+    progress.step("testing the Python package as it is installed (pytest)");
     let examples = example_environment(&wheel)?;
-    check_package(&wheel, &examples)?;
+    test_package(&wheel, &examples)?;
     progress.step("using the package from agents, and `eryx mcp` from a client (pytest)");
-    command::run(
-        Command::new(examples.program("pytest"))
-            .arg("--quiet")
-            .current_dir(workspace::root().join("tests/agents"))
-            .env("PYTHONDONTWRITEBYTECODE", "1"),
-    )?;
+    command::run(&mut pytest(&examples, "tests/agents"))?;
     progress.step("running network libraries against real servers");
     client_matrix::run_with_wheel(&wheel, false, &[])?;
     progress.step("importing and using popular packages");
@@ -60,8 +58,8 @@ fn example_environment(wheel: &Path) -> Result<Venv> {
     Ok(examples)
 }
 
-/// Checks the Python package that `wheel` installs.
-fn check_package(wheel: &Path, examples: &Venv) -> Result<()> {
+/// Tests the Python package that `wheel` installs.
+fn test_package(wheel: &Path, examples: &Venv) -> Result<()> {
     let root = workspace::root();
     let tools = Venv::ensure(
         &root.join("target/wheel-tests"),
@@ -70,62 +68,29 @@ fn check_package(wheel: &Path, examples: &Venv) -> Result<()> {
     tools.install(wheel)?;
     let libraries = root.join("target/libraries");
     tools.download(&root.join("eryx-python/tests/libraries.txt"), &libraries)?;
-    let environment = [
-        ("ERYX_WHEEL", wheel.to_path_buf()),
-        ("ERYX_TEST_WHEELS", libraries),
-        ("ERYX_EXAMPLE_PYTHON", examples.python()),
-        (
-            "ERYX_TESTKIT_NETNS",
-            workspace::target_dir().join("debug").join(NETNS_PROGRAM),
-        ),
-    ];
-    check_python(&tools, &root.join("eryx-python"), &["."], &environment)
+    let netns_program = workspace::target_dir().join("debug").join(NETNS_PROGRAM);
+    command::run(
+        pytest(&tools, "eryx-python")
+            .env("ERYX_WHEEL", wheel)
+            .env("ERYX_TEST_WHEELS", libraries)
+            .env("ERYX_EXAMPLE_PYTHON", examples.python())
+            .env("ERYX_TESTKIT_NETNS", netns_program),
+    )
 }
 
-/// Checks the Python code of the guest, the examples, the tests and the benchmarks with this
-/// machine's Python.
-fn check_guest_python() -> Result<()> {
-    let root = workspace::root();
-    let tools = Venv::ensure(
-        &root.join("target/python-tools"),
-        &root.join("xtask/python-tools.txt"),
-    )?;
-    let folders = [
-        ".",
-        "../examples",
-        "../tests",
-        "../eryx-cli",
-        "../eryx-core/python",
-        "../eryx-net-host/tests",
-        "../xtask/native",
-    ];
-    check_python(&tools, &root.join("eryx-guest-shims"), &folders, &[])?;
-    check_python(&tools, &root.join("benches"), &["."], &[])
+/// Tests the Python code of the guest and of the benchmarks with this machine's Python.
+fn test_guest_python() -> Result<()> {
+    let tools = lint_python::tools()?;
+    command::run(&mut pytest(&tools, "eryx-guest-shims"))?;
+    command::run(&mut pytest(&tools, "benches"))
 }
 
-/// Lints `folders` and checks their format; type-checks and tests the files that the settings in
-/// `home` list.
-fn check_python(
-    tools: &Venv,
-    home: &Path,
-    folders: &[&str],
-    environment: &[(&str, PathBuf)],
-) -> Result<()> {
-    for (tool, args, folders) in [
-        ("ruff", &["check"][..], folders),
-        ("ruff", &["format", "--check"], folders),
-        ("mypy", &[], &[]),
-        ("pytest", &["--quiet"], &[]),
-    ] {
-        eprintln!("{tool} {}", [args, folders].concat().join(" "));
-        command::run(
-            Command::new(tools.program(tool))
-                .args(args)
-                .args(folders)
-                .current_dir(home)
-                .env("PYTHONDONTWRITEBYTECODE", "1")
-                .envs(environment.iter().map(|(name, value)| (name, value))),
-        )?;
-    }
-    Ok(())
+/// Returns the command that runs the tests in `folder` of the workspace.
+fn pytest(tools: &Venv, folder: &str) -> Command {
+    let mut command = Command::new(tools.program("pytest"));
+    command
+        .arg("--quiet")
+        .current_dir(workspace::root().join(folder))
+        .env("PYTHONDONTWRITEBYTECODE", "1");
+    command
 }
