@@ -38,6 +38,9 @@ impl Venv {
             venv.pip("install")
                 .args([
                     "--require-hashes",
+                    // The file has all dependencies. Pitfall: pip takes the newest version of a
+                    // dependency with an extra, and rejects it as it is not pinned.
+                    "--no-deps",
                     "--only-binary",
                     ":all:",
                     "--requirement",
